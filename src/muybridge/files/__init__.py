@@ -1,0 +1,1 @@
+"""One file format a module; other units and axes exist only here."""

@@ -1,0 +1,1 @@
+"""Ground floor: rotations, rigid transforms, cameras, triangulation. Torch and numpy only."""

@@ -1,0 +1,1 @@
+"""The skeleton, the clip and their mechanics."""

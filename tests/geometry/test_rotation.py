@@ -1,0 +1,75 @@
+"""Rotations against scipy, and their group laws."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from muybridge.geometry import rotation as rot
+
+ORDERS = ["".join(order) for order in itertools.permutations("xyz")]
+
+
+def _random_quaternions(seed: int, count: int = 200) -> torch.Tensor:
+    return torch.tensor(Rotation.random(count, random_state=seed).as_quat())
+
+
+def test_maps_equal_scipy() -> None:
+    q = _random_quaternions(0)
+    scipy = Rotation.from_quat(q.numpy())
+    matrix = rot.matrix_from_quaternion(q)
+    torch.testing.assert_close(matrix, torch.tensor(scipy.as_matrix()), atol=1e-14, rtol=0)
+    rotvec = rot.rotvec_from_quaternion(q)
+    torch.testing.assert_close(rotvec, torch.tensor(scipy.as_rotvec()), atol=1e-12, rtol=0)
+    torch.testing.assert_close(rot.matrix_from_rotvec(rotvec), matrix, atol=1e-13, rtol=0)
+    assert float(rot.geodesic_angle(rot.quaternion_from_matrix(matrix), q).max()) < 1e-7
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_euler_equals_scipy_capitals_and_returns(order: str) -> None:
+    q = _random_quaternions(1)
+    expected = Rotation.from_quat(q.numpy()).as_euler(order.upper())
+    angles = rot.euler_from_matrix(rot.matrix_from_quaternion(q), order)
+    torch.testing.assert_close(angles, torch.tensor(expected), atol=1e-9, rtol=0)
+    back = rot.matrix_from_euler(angles, order)
+    torch.testing.assert_close(back, rot.matrix_from_quaternion(q), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_gimbal_lock_keeps_the_rotation(order: str, side: float) -> None:
+    angles = torch.tensor([[0.4, side * torch.pi / 2, -0.9]], dtype=torch.float64)
+    matrix = rot.matrix_from_euler(angles, order)
+    back = rot.matrix_from_euler(rot.euler_from_matrix(matrix, order), order)
+    torch.testing.assert_close(back, matrix, atol=1e-7, rtol=0)
+
+
+@given(st.integers(0, 10_000))
+def test_group_laws(seed: int) -> None:
+    a, b = _random_quaternions(seed, 2)
+    v = torch.tensor([0.3, -1.2, 2.0], dtype=torch.float64)
+    chained = rot.rotate(a, rot.rotate(b, v))
+    torch.testing.assert_close(rot.rotate(rot.multiply(a, b), v), chained, atol=1e-12, rtol=0)
+    identity = rot.identity_quaternion()
+    assert float(rot.geodesic_angle(rot.multiply(a, rot.conjugate(a)), identity)) < 1e-7
+
+
+def test_slerp_has_constant_speed_and_takes_the_short_arc() -> None:
+    a, b = _random_quaternions(3, 2)
+    t = torch.linspace(0.0, 1.0, 11, dtype=torch.float64)
+    path = rot.slerp(a.expand(11, 4), -b.expand(11, 4), t)
+    steps = rot.geodesic_angle(path[1:], path[:-1])
+    torch.testing.assert_close(steps, steps[:1].expand(10), atol=1e-10, rtol=0)
+    assert float(rot.geodesic_angle(path[-1], b)) < 1e-7
+
+
+def test_unroll_keeps_rotations_and_joins_hemispheres() -> None:
+    q = _random_quaternions(4, 50)
+    smooth = rot.slerp(q[:1].expand(50, 4), q[1:2].expand(50, 4), torch.linspace(0, 1, 50).double())
+    flipped = smooth * torch.where(torch.arange(50) % 3 == 0, -1.0, 1.0).unsqueeze(-1)
+    unrolled = rot.unroll(flipped)
+    assert bool(((unrolled[1:] * unrolled[:-1]).sum(-1) > 0).all())
+    assert float(rot.geodesic_angle(unrolled, smooth).max()) < 1e-7
