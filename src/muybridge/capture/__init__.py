@@ -1,0 +1,1 @@
+"""From sensors to a clip: calibrate, synchronise, detect, associate, reconstruct, solve."""

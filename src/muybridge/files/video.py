@@ -1,0 +1,124 @@
+"""Video files through PyAV: what they are, and their frames one by one.
+
+Frames are streamed, never held whole. A rotation flag in the file is applied, so that every frame
+is upright and its size is the size on the screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from jaxtyping import UInt8
+
+from muybridge.errors import InputError
+
+__all__ = ["VIDEO_SUFFIXES", "VideoInfo", "probe", "read_frames"]
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg", ".mts")
+
+Frame = UInt8[np.ndarray, "height width 3"]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says of itself; width and height are those of the upright picture."""
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    frame_count: int
+    rotation_deg: int  # clockwise turn that was applied: 0, 90, 180 or 270
+    codec: str
+
+    @property
+    def name(self) -> str:
+        """Camera name: the file's stem."""
+        return self.path.stem
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.frame_count / self.fps
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    if not path.is_file():
+        raise InputError(f"expected a video file, found none at {path}; check the path")
+    if path.stat().st_size == 0:
+        raise InputError(
+            f"expected a video, got an empty file {path}; copy it from the camera again"
+        )
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise InputError(
+            f"expected a video that FFmpeg can read, got {path} ({error}); it may be truncated or "
+            "not a video: copy it again or convert it to mp4"
+        ) from error
+    if not container.streams.video:
+        container.close()
+        raise InputError(f"expected a picture stream, got none in {path}; is it an audio file?")
+    return container
+
+
+def probe(path: Path) -> VideoInfo:
+    """Read size, rate, length, rotation and codec; decodes only the first frame."""
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate
+        first = next(_decode(container, path), None)
+        if first is None or not rate:
+            raise InputError(
+                f"expected at least one frame in {path}, got none that can be decoded; "
+                "the file is truncated: copy it again"
+            )
+        turn = _clockwise_turn(first)
+        width, height = (
+            (first.height, first.width) if turn in (90, 270) else (first.width, first.height)
+        )
+        count = stream.frames or _count(path)
+        return VideoInfo(path, width, height, float(rate), count, turn, stream.codec_context.name)
+
+
+def _count(path: Path) -> int:
+    with _open(path) as container:
+        return sum(1 for packet in container.demux(video=0) if packet.size)
+
+
+def _clockwise_turn(frame: av.VideoFrame) -> int:
+    return round(-frame.rotation / 90) * 90 % 360
+
+
+def _decode(container: av.container.InputContainer, path: Path) -> Iterator[av.VideoFrame]:
+    container.streams.video[0].thread_type = "AUTO"
+    try:
+        yield from container.decode(video=0)
+    except av.error.FFmpegError as error:
+        raise InputError(
+            f"expected {path} to be readable to its end, got a broken frame ({error}); "
+            "the file is truncated: copy it again or cut it before the damage"
+        ) from error
+
+
+def read_frames(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+    """Upright RGB frames [start, stop), decoded in order, one in memory at a time.
+
+    Args:
+        path: The video.
+        start: First frame wanted; earlier ones are decoded and dropped, so that counts are exact.
+        stop: One past the last; the end of the video when absent.
+    """
+    with _open(path) as container:
+        for index, frame in enumerate(_decode(container, path)):
+            if stop is not None and index >= stop:
+                return
+            if index < start:
+                continue
+            image = frame.to_ndarray(format="rgb24")
+            turn = _clockwise_turn(frame)
+            yield np.ascontiguousarray(np.rot90(image, -turn // 90)) if turn else image
