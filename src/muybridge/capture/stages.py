@@ -86,16 +86,18 @@ class Workshop:
         record = self._read_record(stage)
         reason = self._why_stale(key, record, outputs)
         if reason is None:
-            outcome = Outcome(stage, "kept", float(record.get("seconds", 0.0)), "nothing changed")
+            seconds = record.get("seconds")
+            before = float(seconds) if isinstance(seconds, (int, float)) else 0.0
+            outcome = Outcome(stage, "kept", before, "nothing changed")
         else:
             self._record_path(stage).unlink(missing_ok=True)
             started = time.perf_counter()
             job()
-            seconds = time.perf_counter() - started
+            elapsed = time.perf_counter() - started
             missing = [str(path) for path in outputs if not path.exists()]
             assert not missing, f"stage {stage} did not write {missing}"
-            self._write_record(stage, key, outputs, seconds)
-            outcome = Outcome(stage, "done", seconds, reason)
+            self._write_record(stage, key, outputs, elapsed)
+            outcome = Outcome(stage, "done", elapsed, reason)
         self.outcomes.append(outcome)
         return outcome
 

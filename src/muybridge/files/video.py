@@ -6,8 +6,9 @@ is upright and its size is the size on the screen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -15,8 +16,17 @@ import numpy as np
 from jaxtyping import UInt8
 
 from muybridge.errors import InputError
+from muybridge.files.atomic import replacing
 
-__all__ = ["VIDEO_SUFFIXES", "VideoInfo", "probe", "read_frames"]
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "VideoInfo",
+    "VideoWriter",
+    "count_frames",
+    "probe",
+    "read_frames",
+    "write_frames",
+]
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg", ".mts")
 
@@ -81,13 +91,17 @@ def probe(path: Path) -> VideoInfo:
         width, height = (
             (first.height, first.width) if turn in (90, 270) else (first.width, first.height)
         )
-        count = stream.frames or _count(path)
+        count = stream.frames or count_frames(path)
         return VideoInfo(path, width, height, float(rate), count, turn, stream.codec_context.name)
 
 
-def _count(path: Path) -> int:
+def count_frames(path: Path) -> int:
+    """Frames that are really in the file, by its packets; nothing is decoded."""
     with _open(path) as container:
-        return sum(1 for packet in container.demux(video=0) if packet.size)
+        try:
+            return sum(1 for packet in container.demux(video=0) if packet.size)
+        except av.error.FFmpegError as error:
+            raise _broken(path, error) from error
 
 
 def _clockwise_turn(frame: av.VideoFrame) -> int:
@@ -99,10 +113,14 @@ def _decode(container: av.container.InputContainer, path: Path) -> Iterator[av.V
     try:
         yield from container.decode(video=0)
     except av.error.FFmpegError as error:
-        raise InputError(
-            f"expected {path} to be readable to its end, got a broken frame ({error}); "
-            "the file is truncated: copy it again or cut it before the damage"
-        ) from error
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"expected {path} to be readable to its end, got a broken frame ({error}); the file is "
+        "truncated: copy it again or cut it before the damage"
+    )
 
 
 def read_frames(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
@@ -122,3 +140,49 @@ def read_frames(path: Path, start: int = 0, stop: int | None = None) -> Iterator
             image = frame.to_ndarray(format="rgb24")
             turn = _clockwise_turn(frame)
             yield np.ascontiguousarray(np.rot90(image, -turn // 90)) if turn else image
+
+
+class VideoWriter:
+    """An H.264 file that grows frame by frame; sizes are cut to even numbers, as H.264 asks.
+
+    Use as a context manager; on an exception the unfinished file stays for the caller to remove
+    (`files.atomic.replacing` does).
+    """
+
+    def __init__(self, path: Path, fps: float, size_px: tuple[int, int], quality: int = 16) -> None:
+        self.width, self.height = (side // 2 * 2 for side in size_px)
+        self._container = av.open(str(path), "w")
+        rate = Fraction(fps).limit_denominator(1001)
+        self._stream = self._container.add_stream("libx264", rate=rate)
+        self._stream.width, self._stream.height = self.width, self.height
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.options = {"crf": str(quality), "preset": "veryfast"}
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, image: Frame) -> None:
+        """Append one RGB frame of at least the stated size; the rest is cut off."""
+        cut = np.ascontiguousarray(image[: self.height, : self.width])
+        frame = av.VideoFrame.from_ndarray(cut, format="rgb24")
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Flush the encoder and finish the file."""
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+def write_frames(path: Path, frames: Iterable[Frame], fps: float) -> None:
+    """Write RGB frames of one size as H.264; at least one is needed."""
+    iterator = iter(frames)
+    first = next(iterator, None)
+    assert first is not None, "no frame to write"
+    size = (first.shape[1], first.shape[0])
+    with replacing(path) as temporary, VideoWriter(temporary, fps, size) as writer:
+        writer.write(first)
+        for image in iterator:
+            writer.write(image)
