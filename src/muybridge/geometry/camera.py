@@ -15,7 +15,7 @@ from torch import Tensor
 
 from muybridge.geometry.rigid import Rigid
 
-__all__ = ["Cameras", "distort", "undistort"]
+__all__ = ["Cameras", "distort", "distortion_jacobian", "undistort"]
 
 UNDISTORT_STEPS = 12  # Newton steps; quadratic, so 5 suffice inside the image of any sane lens
 
@@ -112,9 +112,10 @@ def distort(
     )
 
 
-def _distortion_jacobian(
+def distortion_jacobian(
     normalized: Float[Tensor, "c n 2"], distortion: Float[Tensor, "c 5"]
 ) -> Float[Tensor, "c n 2 2"]:
+    """Derivative of `distort` by its normalised coordinates; symmetric."""
     k1, k2, p1, p2, k3 = (k.unsqueeze(-1) for k in distortion.unbind(-1))
     x, y = normalized.unbind(-1)
     r2 = x * x + y * y
@@ -140,7 +141,7 @@ def undistort(
     for _ in range(UNDISTORT_STEPS):
         residual = distort(normalized, distortion) - distorted
         (a, b), (_, d) = (
-            row.unbind(-1) for row in _distortion_jacobian(normalized, distortion).unbind(-2)
+            row.unbind(-1) for row in distortion_jacobian(normalized, distortion).unbind(-2)
         )
         det = a * d - b * b
         x, y = residual.unbind(-1)
