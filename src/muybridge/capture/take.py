@@ -54,6 +54,6 @@ class Take:
     videos: tuple[VideoInfo | None, ...]
     cameras: Cameras
     people: tuple[PersonTake, ...]
-    offsets_frames: Float[Tensor, c]
+    offsets_frames: Float[Tensor, "c"]
     findings: tuple[Finding, ...]
     seconds: dict[str, float]

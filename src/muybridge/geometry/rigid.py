@@ -37,7 +37,7 @@ class Similarity(NamedTuple):
 
     scale: Float[Tensor, ""]
     rotation: Float[Tensor, "3 3"]
-    translation: Float[Tensor, 3]
+    translation: Float[Tensor, "3"]
 
     def apply(self, points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
         """Map points of frame a into frame b."""
@@ -47,7 +47,7 @@ class Similarity(NamedTuple):
 def align(
     source: Float[Tensor, "n 3"],
     target: Float[Tensor, "n 3"],
-    weight: Bool[Tensor, n] | Float[Tensor, n] | None = None,
+    weight: Bool[Tensor, "n"] | Float[Tensor, "n"] | None = None,
     with_scale: bool = False,
 ) -> Similarity:
     """Least-squares similarity (or rigid) transform that takes `source` onto `target`.

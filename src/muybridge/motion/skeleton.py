@@ -79,7 +79,7 @@ class Skeleton:
             depth[joint] = depth[parent] + 1
         return [[j for j, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
 
-    def bone_lengths(self) -> Float[Tensor, j]:
+    def bone_lengths(self) -> Float[Tensor, "j"]:
         """Length of the bone from each joint's parent to it, metres; 0 for the root."""
         lengths = self.offsets.norm(dim=-1)
         return torch.cat((torch.zeros_like(lengths[:1]), lengths[1:]))
