@@ -34,6 +34,7 @@ from muybridge.motion.markers import Markers
 __all__ = ["Solution", "SolveOptions", "solve", "solve_take"]
 
 HINT_STD = 0.05  # metres: how loosely a long gap is held to the straight line between its ends
+CALM = 0.25  # seconds: neighbourhood in which the first guess of a hinge axis is averaged
 PIN_STD = 0.0005  # metres: how firmly a foot is planted
 
 
@@ -191,7 +192,7 @@ def _start(
         smoothness=options.smoothness,
         limits=options.joint_limits,
     )
-    return problem, first_pose(body, bridged)
+    return problem, first_pose(body, bridged, calm=round(CALM * markers.fps))
 
 
 def _cuts(count: int, window: int, pad: int) -> list[tuple[int, int]]:

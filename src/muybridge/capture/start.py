@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
+from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
 from muybridge.geometry.rotation import (
     conjugate,
     identity_quaternion,
+    matrix_from_quaternion,
     multiply,
     quaternion_from_matrix,
     quaternion_from_rotvec,
@@ -64,16 +66,33 @@ def _part(quaternion: Tensor, share: float) -> Tensor:
 
 
 def _limb(
-    parent: Float[Tensor, "t 4"], upper: Tensor, lower: Tensor, bone: Tensor, hinge: Tensor
-) -> tuple[Tensor, Tensor]:
-    """World orientation of the upper bone, and the bend of the hinge below it, radians."""
+    parent: Float[Tensor, "t 4"],
+    upper: Float[Tensor, "t 3"],
+    lower: Float[Tensor, "t 3"],
+    rest: Float[Tensor, "3 3"],
+    calm: int,
+) -> tuple[Float[Tensor, "t 4"], Float[Tensor, " t"]]:
+    """World orientation of the upper bone, and the bend of the hinge below it, radians.
+
+    The hinge axis is the normal of the plane of both bones. A straight limb has none, and noise
+    may turn it over: so the normals, as long as the sine of the bend, are averaged over
+    neighbouring frames (in a frame that follows the bone) and pulled to the rest pose's axis.
+
+    Args:
+        parent: World orientation of the parent.
+        upper: Upper bone, world frame.
+        lower: Lower bone.
+        rest: Columns: upper bone, hinge axis and their product in the rest pose.
+        calm: Frames on either side to average over.
+    """
     upper, lower = _unit(upper), _unit(lower)
-    swing = _shortest_arc(rotate(parent, bone.expand_as(upper)), upper)
-    rest_hinge = rotate(multiply(swing, parent), hinge.expand_as(upper))
+    swing = _shortest_arc(rotate(parent, rest[:, 0].expand_as(upper)), upper)
+    carried = matrix_from_quaternion(multiply(swing, parent)) @ rest
     bent = torch.linalg.cross(upper, lower)
-    axis = bent + STRAIGHT * rest_hinge
-    axis = _unit(axis - (axis * upper).sum(-1, keepdim=True) * upper)
-    rest = torch.stack((bone, hinge, torch.linalg.cross(bone, hinge)), dim=-1)
+    plane = (carried[..., 1:].mT @ bent.unsqueeze(-1)).squeeze(-1)
+    mean = torch.from_numpy(uniform_filter1d(plane.numpy(), 2 * calm + 1, axis=0, mode="nearest"))
+    mean[:, 0] = mean[:, 0].clamp(min=0.0) + STRAIGHT
+    axis = (carried[..., 1:] @ _unit(mean).unsqueeze(-1)).squeeze(-1)
     now = torch.stack((upper, axis, torch.linalg.cross(upper, axis)), dim=-1)
     bend = torch.atan2((bent * axis).sum(-1), (upper * lower).sum(-1))
     return quaternion_from_matrix(now @ rest.mT), bend.clamp(min=0.0)
@@ -88,13 +107,14 @@ def _kabsch(local: Float[Tensor, "n 3"], world: Float[Tensor, "t n 3"]) -> Float
     return quaternion_from_matrix(u @ torch.diag_embed(flip) @ vt)
 
 
-def first_pose(body: Body, points: Float[Tensor, "t m 3"]) -> State:
+def first_pose(body: Body, points: Float[Tensor, "t m 3"], calm: int = 0) -> State:
     """Pose every frame from its markers: pelvis, chest, limbs as hinges, head and feet as clusters.
 
     Args:
         body: The skeleton; its hips and shoulders must be among the markers.
         points: World positions of `body.markers`, metres, without gaps; a marker that was never
             seen is NaN in all frames and its bones rest.
+        calm: Frames on either side over which hinge axes are averaged; 0 for unrelated frames.
     """
     skeleton, track = body.skeleton, dict(zip(body.markers, points.unbind(1), strict=True))
     rotations = identity_quaternion(len(points), len(skeleton))
@@ -114,10 +134,11 @@ def first_pose(body: Body, points: Float[Tensor, "t m 3"]) -> State:
             continue
         parent = pelvis if "Leg" in name else chest
         bone, hinge = _unit(skeleton.offsets[lower_joint]), skeleton.offsets.new_tensor(axis)
+        rest = torch.stack((bone, hinge, torch.linalg.cross(bone, hinge)), dim=-1)
         upper = track[middle] - track[first]
         known = last in track and bool(track[last].isfinite().all())
         lower = track[last] - track[middle] if known else upper
-        world, bend = _limb(parent, upper, lower, bone, hinge)
+        world, bend = _limb(parent, upper, lower, rest, calm)
         rotations[:, joint] = multiply(conjugate(parent), world)
         rotations[:, lower_joint] = quaternion_from_rotvec(bend.unsqueeze(-1) * hinge)
     _pose_clusters(body, points, rotations)
