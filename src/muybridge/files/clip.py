@@ -1,0 +1,170 @@
+"""Clips and markers as muybridge keeps them: everything, losslessly, in one .npz file.
+
+The archive holds a `header.json` (kind, version, names, frame rate, captions) and one .npy a
+tensor, so that numpy alone can read it. Equal content gives equal bytes: entries carry no date.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from muybridge.errors import InputError
+from muybridge.files.disk import read_bytes, writing
+from muybridge.motion.clip import Caption, Clip
+from muybridge.motion.markers import Markers
+from muybridge.motion.skeleton import Skeleton
+
+__all__ = ["load_clip", "load_markers", "save_clip", "save_markers"]
+
+VERSION = 1
+HEADER = "header.json"
+CLIP_TENSORS = {
+    "rotations": "tj4", "root": "t3", "translations": "tj3", "position_std": "tj",
+    "contacts": "tj", "filled": "tj",
+}  # fmt: skip  # shapes, T frames, J joints
+MARKER_TENSORS = {"points_world": "tm3", "covariance": "tm33", "views": "tm"}  # M markers
+FLAGS = ("contacts", "filled")
+BROKEN = (
+    zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError, TypeError, EOFError,
+    NotImplementedError, MemoryError, OverflowError, RuntimeError, SyntaxError,
+)  # fmt: skip  # what zipfile, numpy, json and the types raise on a damaged archive
+
+
+def save_clip(path: Path, clip: Clip) -> None:
+    """Write a clip with uncertainty, contacts, filled spans and captions, whole or not at all."""
+    header = {
+        "kind": "clip",
+        "name": clip.name,
+        "fps": clip.fps,
+        "joints": clip.skeleton.names,
+        "parents": clip.skeleton.parents,
+        "end_sites": clip.skeleton.end_sites,
+        "captions": [[c.text, c.start, c.end] for c in clip.captions],
+    }
+    tensors = {name: getattr(clip, name) for name in CLIP_TENSORS}
+    _save(path, header, {"offsets": clip.skeleton.offsets, **tensors})
+
+
+def load_clip(path: Path) -> Clip:
+    """Read a clip written by `save_clip`.
+
+    Raises:
+        InputError: If the file is damaged or holds something else.
+    """
+    header, tensors = _load(path, "clip")
+    try:
+        names, sizes = _names(header["joints"]), {"j": len(header["joints"])}
+        parents = tuple(int(parent) for parent in header["parents"])
+        end_sites = tuple(bool(flag) for flag in header["end_sites"])
+        offsets: Any = _fields(tensors, {"offsets": "j3"}, sizes)["offsets"]
+        fields: dict[str, Any] = _fields(tensors, CLIP_TENSORS, sizes)
+        return Clip(
+            skeleton=Skeleton(names, parents, offsets, end_sites),
+            fps=float(header["fps"]),
+            name=str(header["name"]),
+            captions=tuple(Caption(str(t), float(a), float(b)) for t, a, b in header["captions"]),
+            **fields,
+        )
+    except BROKEN as error:
+        raise _damaged(path, "clip", error) from error
+
+
+def save_markers(path: Path, markers: Markers) -> None:
+    """Write markers with covariance and views, whole or not at all."""
+    header = {"kind": "markers", "names": markers.names, "fps": markers.fps}
+    _save(path, header, {name: getattr(markers, name) for name in MARKER_TENSORS})
+
+
+def load_markers(path: Path) -> Markers:
+    """Read markers written by `save_markers`.
+
+    Raises:
+        InputError: If the file is damaged or holds something else.
+    """
+    header, tensors = _load(path, "markers")
+    try:
+        names = _names(header["names"])
+        fields: dict[str, Any] = _fields(tensors, MARKER_TENSORS, {"m": len(names)})
+        return Markers(names=names, fps=float(header["fps"]), **fields)
+    except BROKEN as error:
+        raise _damaged(path, "markers", error) from error
+
+
+def _save(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor | None]) -> None:
+    with writing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        text = json.dumps({**header, "version": VERSION}, ensure_ascii=False, indent=1)
+        archive.writestr(zipfile.ZipInfo(HEADER), text)
+        for name, tensor in tensors.items():
+            if tensor is None:
+                continue
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, tensor.detach().numpy(), allow_pickle=False)
+
+
+def _load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    content = read_bytes(path, f"muybridge {kind}")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            header = json.loads(archive.read(HEADER))
+            tensors = {
+                name.removesuffix(".npy"): _tensor(archive.read(name))
+                for name in archive.namelist()
+                if name.endswith(".npy")
+            }
+        found, version = header["kind"], header["version"]
+    except BROKEN as error:
+        raise _damaged(path, kind, error) from error
+    if found != kind or version != VERSION:
+        raise InputError(
+            f"expected {kind} of version {VERSION}, got {found} of version {version} in {path}; "
+            "use the command that wrote it"
+        )
+    return header, tensors
+
+
+def _tensor(content: bytes) -> Tensor:
+    return torch.from_numpy(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
+
+
+def _names(words: Any) -> tuple[str, ...]:
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"expected a list of names, got {words!r}")
+    return tuple(words)
+
+
+def _fields(
+    tensors: Mapping[str, Tensor], shapes: Mapping[str, str], sizes: dict[str, int]
+) -> dict[str, Tensor | None]:
+    """The tensors of these names, each of its shape; only the first may not be absent."""
+    fields: dict[str, Tensor | None] = {}
+    for name, shape in shapes.items():
+        tensor = tensors.get(name)
+        if tensor is None and not fields:
+            raise ValueError(f"expected {name}, got none")
+        fields[name] = tensor
+        if tensor is None:
+            continue
+        kind = torch.bool if name in FLAGS else tensor.is_floating_point() and tensor.dtype
+        wanted = [
+            sizes.setdefault(letter, size) if letter.isalpha() else int(letter)
+            for letter, size in zip(shape, tensor.shape, strict=True)
+        ]
+        if list(tensor.shape) != wanted or tensor.dtype != kind:
+            raise ValueError(f"expected {name} of shape {wanted}, got {tuple(tensor.shape)}")
+    return fields
+
+
+def _damaged(path: Path, kind: str, error: Exception) -> InputError:
+    return InputError(
+        f"expected {kind} saved by muybridge, got a damaged file {path} ({error}); make it again"
+    )
