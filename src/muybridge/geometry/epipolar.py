@@ -23,7 +23,7 @@ RIDGE = 1e-9  # keeps the 3 x 3 systems of parallel rays regular
 class EpipolarPair(NamedTuple):
     """What two cameras need to judge a pair of rays."""
 
-    baseline_world: Float[Tensor, 3]  # from the centre of camera a to that of camera b, metres
+    baseline_world: Float[Tensor, "3"]  # from the centre of camera a to that of camera b, metres
     slope_a: Float[Tensor, "3 2"]  # change of a's ray (world axes) by one pixel in x and in y
     slope_b: Float[Tensor, "3 2"]
 
