@@ -22,7 +22,7 @@ from muybridge.motion.markers import Markers
 
 __all__ = ["Measures", "measure", "place_landmarks"]
 
-FLOOR_STD = 0.001  # metres: no marker is better than this
+FLOOR_STD = 0.003  # metres: no skeleton of rigid bones and hinges explains a person better
 ALIKE = 0.12  # left and right differ by less than this share: they are one length
 CALIBRATION_FRAMES = 80
 

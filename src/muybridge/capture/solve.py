@@ -27,7 +27,7 @@ from muybridge.errors import InputError
 from muybridge.geometry.rotation import rotate, slerp, unroll
 from muybridge.motion.body import Body, evidence, template
 from muybridge.motion.clip import Clip
-from muybridge.motion.contacts import anchors, detect, floor_height
+from muybridge.motion.contacts import anchors, detect, floor_height, settled
 from muybridge.motion.jacobian import joint_angles, rotation_from_angles
 from muybridge.motion.markers import Markers
 
@@ -36,6 +36,7 @@ __all__ = ["Solution", "SolveOptions", "solve", "solve_take"]
 HINT_STD = 0.05  # metres: how loosely a long gap is held to the straight line between its ends
 CALM = 0.25  # seconds: neighbourhood in which the first guess of a hinge axis is averaged
 PIN_STD = 0.0005  # metres: how firmly a foot is planted
+LIFT_STD = 0.010  # metres: the same for its height, since ankles rise while the toes stand
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def solve_take(markers: Markers, options: SolveOptions | None = None) -> Solutio
         state = _windows(problem, state, options)
     if options.joint_limits:
         state = _clamp(body, state)
+    contacts = settled(pose_of(body, state).positions, contacts, used.fps)
     clip = _clip(problem, state, used, contacts, options)
     residual = _residual(body, state, used)
     findings = report(markers, clip, measures, residual, options.long_gap)
@@ -252,8 +254,8 @@ def _plant(problem: Problem, state: State, contacts: Bool[Tensor, "t j"]) -> Pro
     standing = contacts[:, joints]
     feet = pose_of(problem.body, state).positions[:, joints]
     targets = anchors(feet, standing)
-    weight = standing.to(feet.dtype) / PIN_STD
-    pins = weight[..., None, None] * torch.eye(3, dtype=feet.dtype)
+    firm = torch.tensor([PIN_STD, LIFT_STD, PIN_STD], dtype=feet.dtype).reciprocal()
+    pins = standing.to(feet.dtype)[..., None, None] * torch.diag(firm)
     return replace(
         problem,
         targets=torch.cat((problem.targets, targets), dim=1),

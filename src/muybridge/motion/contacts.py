@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-__all__ = ["ContactOptions", "anchors", "detect", "floor_height", "ramps", "runs", "slide"]
+__all__ = ["ContactOptions", "anchors", "detect", "floor_height", "runs", "settled", "slide"]
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,24 @@ class ContactOptions:
         release_speed: Faster than this it has ended (hysteresis).
         height: Lower than this above its resting height, metres, a contact may begin.
         release_height: Higher than this it has ended.
+        radius: A planted joint stays within this distance of its mean place, metres; a foot that
+            rolls on is let go.
         shortest: Contacts and breaks shorter than this, seconds, are ignored.
+        baseline: Speed is measured over twice this time, seconds, so that jitter is not motion.
+        settled_speed: A joint that moves faster from one frame to the next, metres/second, does
+            not stand yet or any more, see `settled`.
+        settled_step: The same for the distance between two frames, metres, at low frame rates.
     """
 
-    speed: float = 0.15
-    release_speed: float = 0.30
+    speed: float = 0.20
+    release_speed: float = 0.35
     height: float = 0.05
     release_height: float = 0.08
+    radius: float = 0.03
     shortest: float = 0.08
+    baseline: float = 0.05
+    settled_speed: float = 0.25
+    settled_step: float = 0.0045
 
 
 def floor_height(
@@ -67,12 +77,22 @@ def _run_length(label: Int[Tensor, "t k"]) -> Int[Tensor, "t k"]:
     return count[label]
 
 
-def _speed(positions: Float[Tensor, "t k 3"], fps: float) -> Float[Tensor, "t k"]:
-    """Speed by central differences, metres/second; one-sided at the ends."""
-    if len(positions) < 2:
-        return torch.zeros_like(positions[..., 0])
-    (velocity,) = torch.gradient(positions, spacing=1.0 / fps, dim=0)
-    return velocity.norm(dim=-1)
+def _speed(positions: Float[Tensor, "t k 3"], fps: float, baseline: float) -> Float[Tensor, "t k"]:
+    """Speed over `baseline` seconds to either side, metres/second; one-sided at the ends."""
+    last = len(positions) - 1
+    half = max(1, round(baseline * fps))
+    frame = torch.arange(last + 1)
+    before, after = (frame - half).clamp(min=0), (frame + half).clamp(max=last)
+    seconds = (after - before).clamp(min=1).to(positions.dtype) / fps
+    return (positions[after] - positions[before]).norm(dim=-1) / seconds.unsqueeze(-1)
+
+
+def _lasting(contact: Bool[Tensor, "t k"], shortest: int) -> Bool[Tensor, "t k"]:
+    """Without contacts and without breaks that are too short to be true."""
+    breaks = _run_length(runs(~contact))
+    inside = (contact.cumsum(0) > 0) & (contact.flip(0).cumsum(0).flip(0) > 0)
+    contact = contact | ((breaks < shortest) & inside)
+    return contact & (_run_length(runs(contact)) >= min(shortest, len(contact)))
 
 
 def detect(
@@ -90,18 +110,18 @@ def detect(
         options: Thresholds.
     """
     options = options or ContactOptions()
-    speed, height = _speed(positions, fps), positions[..., 1] - resting_height
+    speed = _speed(positions, fps, options.baseline)
+    height = positions[..., 1] - resting_height
     loose = (speed < options.release_speed) & (height < options.release_height)
     strict = loose & (speed < options.speed) & (height < options.height)
-    shortest = max(1, round(options.shortest * fps)) if len(positions) > 1 else 1
+    shortest = max(1, round(options.shortest * fps))
     label = runs(loose)
     sure = torch.zeros(int(label.max()) + 1, dtype=torch.bool)
     sure[label[strict]] = True
-    contact = sure[label] & loose
-    breaks = runs(~contact)
-    inside = (contact.cumsum(0) > 0) & (contact.flip(0).cumsum(0).flip(0) > 0)
-    contact = contact | ((_run_length(breaks) < shortest) & inside)
-    return contact & (_run_length(runs(contact)) >= shortest)
+    contact = _lasting(sure[label] & loose, shortest)
+    away = (positions - anchors(positions, contact)).norm(dim=-1)  # NaN outside: not near
+    near = contact & (away < options.radius)
+    return near & (_run_length(runs(near)) >= min(shortest, len(near)))
 
 
 def anchors(
@@ -117,20 +137,30 @@ def anchors(
     return mean[label].view_as(positions)
 
 
-def ramps(contacts: Bool[Tensor, "t k"], frames: int) -> Float[Tensor, "t k"]:
-    """Weight that rises from the edges of each contact to 1 over some frames; 0 outside.
+def settled(
+    positions: Float[Tensor, "t k 3"],
+    contacts: Bool[Tensor, "t k"],
+    fps: float,
+    options: ContactOptions | None = None,
+) -> Bool[Tensor, "t k"]:
+    """The contacts without the frames in which a planted joint still lands or already leaves.
 
-    Contacts cut by the first or last frame of the take stay at 1 there.
+    Args:
+        positions: Joints after planting, metres.
+        contacts: As used for planting.
+        fps: Frames a second.
+        options: Its `settled_speed` and `settled_step` bound the motion from frame to frame.
     """
-    rise = torch.arange(1, frames + 1, dtype=torch.float64) / (frames + 1)
-    weight = contacts.to(torch.float64)
-    for step, value in enumerate(rise.tolist(), start=1):
-        before = torch.zeros_like(contacts)
-        before[step:] = ~contacts[:-step]
-        after = torch.zeros_like(contacts)
-        after[:-step] = ~contacts[step:]
-        weight = torch.where(contacts & (before | after), weight.clamp(max=value), weight)
-    return weight
+    options = options or ContactOptions()
+    if len(positions) < 2:
+        return contacts
+    most = min(options.settled_speed / fps, options.settled_step)
+    fast = slide(positions, contacts).nan_to_num(nan=0.0) > most
+    still = contacts.clone()
+    still[1:] &= ~fast
+    still[:-1] &= ~fast
+    shortest = max(1, round(options.shortest * fps))
+    return still & (_run_length(runs(still)) >= min(shortest, len(still)))
 
 
 def slide(positions: Float[Tensor, "t k 3"], contacts: Bool[Tensor, "t k"]) -> Float[Tensor, "s k"]:
