@@ -102,13 +102,15 @@ def test_jacobians_are_the_derivatives_of_the_pixels() -> None:
     cameras = ring(3)
     bodies, points = boards(2, 3)
     observations = seen(cameras, bodies, points[::5], 0.0)
-    scene = _Scene(cameras, bodies)
+    velocity = torch.randn(len(observations.camera), 2, dtype=torch.float64)
+    observations = replace(observations, velocity_px=velocity)
+    scene = _Scene(cameras, bodies, torch.zeros(3).double())
     by_camera, by_body = _jacobians(scene, observations)
 
     def pixels(camera: torch.Tensor, body: torch.Tensor) -> torch.Tensor:
         return _residuals(_moved(scene, camera, body), observations)
 
-    zero = (torch.zeros(3, 15, dtype=torch.float64), torch.zeros(2, 6, dtype=torch.float64))
+    zero = (torch.zeros(3, 16, dtype=torch.float64), torch.zeros(2, 6, dtype=torch.float64))
     camera_slow, body_slow = torch.autograd.functional.jacobian(pixels, zero)
     rows = torch.arange(len(observations.camera))
     camera_slow = camera_slow[rows, :, observations.camera]
@@ -123,7 +125,7 @@ def test_eliminating_bodies_solves_the_full_system() -> None:
     observations = seen(cameras, bodies, points, 1.0)
     free = free_parameters(3, LENS)
     problem = _Problem(observations, BundleOptions(), free, cameras, None)
-    normal = _normal_equations(problem, _Scene(cameras, bodies))
+    normal = _normal_equations(problem, _Scene(cameras, bodies, torch.zeros(3).double()))
     camera, body = _solve(normal, free, 1e-3)
     cross = normal.cross.flatten(0, 1)
     full = torch.cat(

@@ -36,12 +36,14 @@ class Sightings:
         board: The board.
         instants: Names of the instants.
         points_px: Corner pixels; NaN where not seen.
+        velocity_px: How they move, pixels a frame, where the views come from a film.
     """
 
     cameras: tuple[str, ...]
     board: Board
     instants: tuple[str, ...]
     points_px: Float[Tensor, "c v n 2"]
+    velocity_px: Float[Tensor, "c v n 2"] | None = None
 
     @property
     def seen(self) -> Bool[Tensor, "c v n"]:
@@ -64,13 +66,15 @@ class Sightings:
         index = list(cameras)
         kept = tuple(n for n, keep in zip(self.instants, instants.tolist(), strict=True) if keep)
         names = tuple(self.cameras[c] for c in index)
-        return Sightings(names, self.board, kept, self.points_px[index][:, instants])
+        velocity = None if self.velocity_px is None else self.velocity_px[index][:, instants]
+        return Sightings(names, self.board, kept, self.points_px[index][:, instants], velocity)
 
     def observations(self, used: Bool[Tensor, "c v n"]) -> Observations:
         """The corners marked True, as observations of one body per instant."""
         camera, instant, corner = used.nonzero(as_tuple=True)
         points_board = self.board.corners_board()[corner]
-        return Observations(self.points_px[used], camera, instant, points_board)
+        velocity = None if self.velocity_px is None else self.velocity_px[used]
+        return Observations(self.points_px[used], camera, instant, points_board, None, velocity)
 
 
 def gather_sightings(views: Sequence[BoardViews]) -> Sightings:
@@ -151,7 +155,7 @@ def adjust_boards(
     cameras: Cameras,
     world_from_board: Rigid,
     sightings: Sightings,
-    free: Bool[Tensor, "c 15"],
+    free: Bool[Tensor, "c 16"],
     options: BundleOptions,
     lens_information: Float[Tensor, "c 9 9"] | None = None,
 ) -> tuple[Bundle, Bool[Tensor, "c v n"]]:

@@ -1,16 +1,17 @@
 """Sparse bundle adjustment: lenses, camera poses and structure that explain all pixels best.
 
-    min  sum_n  rho( w_n | project(camera_n, R_b p_n + t_b) - x_n | )
+    min  sum_n  rho( w_n | project(camera_n, R_b p_n + t_b) - x_n - delay_camera v_n | )
 
 Structure is a list of rigid bodies b, each carrying known points p: a calibration board is a body
 with a pose; a free scene point is a body that only translates and carries the origin. One solver
-thus serves boards and joints alike.
+thus serves boards and joints alike. Where the velocities v of the pixels are given, each camera may
+run late by a delay of its own, which is found together with everything else.
 
 What this one does differently: Jacobians are analytic and batched over observations, bodies are
-eliminated by the Schur complement so that only a 15 C x 15 C system is solved, and the covariance
+eliminated by the Schur complement so that only a 16 C x 16 C system is solved, and the covariance
 of the cameras falls out of the same system.
 
-N observations, C cameras, B bodies, P = 15 C camera parameters. The world frame is held by
+N observations, C cameras, B bodies, P = 16 C camera parameters. The world frame is held by
 parameters that are not free (usually the pose of camera 0) and by a stated baseline where nothing
 else gives scale.
 """
@@ -41,10 +42,11 @@ __all__ = [
 
 PARAMETERS = (
     "fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3",
-    "rotation_x", "rotation_y", "rotation_z", "x", "y", "z",
+    "rotation_x", "rotation_y", "rotation_z", "x", "y", "z", "delay",
 )  # fmt: skip  # of one camera; the rotation is a small turn of the camera frame, radians
 LENS = slice(0, 9)
 POSE = slice(9, 15)
+DELAY = 15
 SIZE = len(PARAMETERS)
 NEAREST = (
     1e-3  # depths below this (1 mm) are taken as this: a point behind a camera is only far off
@@ -64,6 +66,7 @@ class Observations:
         body: Of which body.
         points_body: Which point of the body, metres in its frame; zeros for free points.
         weight: Multiplies the residual (1 / sigma in units of the usual sigma); all ones if absent.
+        velocity_px: How the pixel moves, pixels a unit of time (any unit: delays come out in it).
     """
 
     points_px: Float[Tensor, "n 2"]
@@ -71,17 +74,12 @@ class Observations:
     body: Int64[Tensor, " n"]
     points_body: Float[Tensor, "n 3"]
     weight: Float[Tensor, " n"] | None = None
+    velocity_px: Float[Tensor, "n 2"] | None = None
 
     def select(self, which: Bool[Tensor, " n"]) -> Observations:
         """The observations marked True."""
-        weight = None if self.weight is None else self.weight[which]
-        return Observations(
-            self.points_px[which],
-            self.camera[which],
-            self.body[which],
-            self.points_body[which],
-            weight,
-        )
+        given = {name: field for name, field in vars(self).items() if field is not None}
+        return Observations(**{name: field[which] for name, field in given.items()})
 
 
 class Baseline(NamedTuple):
@@ -126,6 +124,8 @@ class Bundle:
             where held fixed. Scaled by the observed residuals; structure is marginalised out.
         steps: Levenberg-Marquardt steps taken.
         converged: Whether the tolerance was met.
+        delay: Time by which each camera's pixels should be moved on along their velocity to show
+            the instant of the others; zeros where held fixed.
     """
 
     cameras: Cameras
@@ -135,16 +135,20 @@ class Bundle:
     covariance: Float[Tensor, "p p"]
     steps: int
     converged: bool
+    delay: Float[Tensor, " c"]
 
-    def sigma(self) -> Float[Tensor, "c 15"]:
+    def sigma(self) -> Float[Tensor, "c 16"]:
         """Standard deviation of every camera parameter, in the order of PARAMETERS."""
         return self.covariance.diagonal().clamp(min=0.0).sqrt().reshape(-1, SIZE)
 
 
 def free_parameters(
     camera_count: int, lens: tuple[str, ...] = (), fixed_poses: tuple[int, ...] = (0,)
-) -> Bool[Tensor, "c 15"]:
-    """Which parameters may move: the named lens parameters, and all poses but the fixed ones."""
+) -> Bool[Tensor, "c 16"]:
+    """Which parameters may move: the named lens parameters, and all poses but the fixed ones.
+
+    Delays are held; to find them, free the last column for all cameras but one.
+    """
     free = torch.zeros(camera_count, SIZE, dtype=torch.bool)
     free[:, POSE] = True
     free[list(fixed_poses), POSE] = False
@@ -155,12 +159,13 @@ def free_parameters(
 class _Scene(NamedTuple):
     cameras: Cameras
     bodies: Rigid
+    delay: Float[Tensor, " c"]
 
 
 class _Problem(NamedTuple):
     observations: Observations
     options: BundleOptions
-    free: Bool[Tensor, "c 15"]
+    free: Bool[Tensor, "c 16"]
     start: Cameras
     information: Float[Tensor, "c 9 9"] | None
 
@@ -177,7 +182,7 @@ def adjust(
     cameras: Cameras,
     bodies: Rigid,
     observations: Observations,
-    free: Bool[Tensor, "c 15"],
+    free: Bool[Tensor, "c 16"],
     options: BundleOptions | None = None,
     lens_information: Float[Tensor, "c 9 9"] | None = None,
 ) -> Bundle:
@@ -199,7 +204,8 @@ def adjust(
     options = options or BundleOptions()
     assert bool(observations.points_px.isfinite().all()), "observations must be finite"
     problem = _Problem(observations, options, free, cameras, lens_information)
-    scene, cost = _Scene(cameras, bodies), _cost(problem, _Scene(cameras, bodies))
+    scene = _Scene(cameras, bodies, torch.zeros(len(cameras), dtype=torch.float64))
+    cost = _cost(problem, scene)
     damping, converged, step = 1e-4, False, 0
     while step < options.steps and not converged:
         step += 1
@@ -213,7 +219,7 @@ def adjust(
     residuals = _residuals(scene, observations)
     rms = float(residuals.square().sum(-1).mean().sqrt())
     covariance = _covariance(problem, scene)
-    return Bundle(scene.cameras, scene.bodies, residuals, rms, covariance, step, converged)
+    return Bundle(*scene[:2], residuals, rms, covariance, step, converged, scene.delay)
 
 
 def _descend(
@@ -252,7 +258,10 @@ def _project(
 def _residuals(scene: _Scene, observations: Observations) -> Float[Tensor, "n 2"]:
     _, points_camera = _points(scene, observations)
     pixels = _project(scene.cameras, points_camera, observations.camera)[1]
-    return pixels - observations.points_px
+    residuals = pixels - observations.points_px
+    if observations.velocity_px is None:
+        return residuals
+    return residuals - scene.delay[observations.camera, None] * observations.velocity_px
 
 
 def _cost(problem: _Problem, scene: _Scene) -> float:
@@ -300,7 +309,7 @@ def _cross_matrix(v: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3 3"]:
 
 def _jacobians(
     scene: _Scene, observations: Observations
-) -> tuple[Float[Tensor, "n 2 15"], Float[Tensor, "n 2 6"]]:
+) -> tuple[Float[Tensor, "n 2 16"], Float[Tensor, "n 2 6"]]:
     """Derivatives of the pixels by the camera's parameters and by the body's turn and shift."""
     cameras, camera = scene.cameras, observations.camera
     arm, points_camera = _points(scene, observations)
@@ -319,11 +328,17 @@ def _jacobians(
             focal @ _distortion_basis(normalized),
             by_point @ -_cross_matrix(turned),
             by_point,
+            _by_delay(observations),
         ),
         dim=-1,
     )
     by_shift = by_point @ cameras.rotation[camera]
     return by_camera, torch.cat((by_shift @ -_cross_matrix(arm), by_shift), dim=-1)
+
+
+def _by_delay(observations: Observations) -> Float[Tensor, "n 2 1"]:
+    velocity = observations.velocity_px
+    return -(torch.zeros_like(observations.points_px) if velocity is None else velocity)[..., None]
 
 
 def _distortion_basis(normalized: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2 5"]:
@@ -363,8 +378,8 @@ def _normal_equations(problem: _Problem, scene: _Scene) -> _Normal:
 
 
 def _gram(
-    jacobian: Float[Tensor, "n 2 15"], residuals: Float[Tensor, "n 2"], mine: Bool[Tensor, " n"]
-) -> tuple[Float[Tensor, "15 15"], Float[Tensor, 15]]:
+    jacobian: Float[Tensor, "n 2 16"], residuals: Float[Tensor, "n 2"], mine: Bool[Tensor, " n"]
+) -> tuple[Float[Tensor, "16 16"], Float[Tensor, 16]]:
     rows = jacobian[mine].reshape(-1, SIZE)
     return rows.mT @ rows, rows.mT @ residuals[mine].reshape(-1)
 
@@ -380,10 +395,10 @@ def _with_knowledge(
     if problem.information is not None:
         change = _lens(cameras) - _lens(problem.start)
         information = problem.information * free[:, LENS, None] * free[:, None, LENS]
-        padded = [torch.nn.functional.pad(block, (0, 6, 0, 6)) for block in information]
+        padded = [torch.nn.functional.pad(block, (0, 7, 0, 7)) for block in information]
         matrix = matrix + torch.block_diag(*padded)
         pull = (information @ change.unsqueeze(-1)).squeeze(-1)
-        gradient = gradient + torch.nn.functional.pad(pull, (0, 6)).reshape(-1)
+        gradient = gradient + torch.nn.functional.pad(pull, (0, 7)).reshape(-1)
     if problem.options.baseline is not None:
         baseline = problem.options.baseline
         row = _baseline_gradient(cameras, baseline.first, baseline.second) * free.reshape(-1)
@@ -423,7 +438,7 @@ def _damped(matrix: Float[Tensor, "*b d d"], damping: float) -> Float[Tensor, "*
 
 
 def _reduced(
-    normal: _Normal, free: Bool[Tensor, "c 15"], damping: float
+    normal: _Normal, free: Bool[Tensor, "c 16"], damping: float
 ) -> tuple[Float[Tensor, "p p"], Float[Tensor, "b d q"]]:
     """The Schur complement of the bodies; bodies' matrix^-1 [cross | gradient]."""
     right = torch.cat((normal.cross, normal.body_gradient.unsqueeze(-1)), dim=-1)
@@ -434,8 +449,8 @@ def _reduced(
 
 
 def _solve(
-    normal: _Normal, free: Bool[Tensor, "c 15"], damping: float
-) -> tuple[Float[Tensor, "c 15"], Float[Tensor, "b d"]]:
+    normal: _Normal, free: Bool[Tensor, "c 16"], damping: float
+) -> tuple[Float[Tensor, "c 16"], Float[Tensor, "b d"]]:
     """Steps of cameras and bodies that lower the linearised cost most."""
     schur, eliminated = _reduced(normal, free, damping)
     gradient = normal.camera_gradient - torch.einsum("bdp,bd->p", normal.cross, eliminated[..., -1])
@@ -447,8 +462,8 @@ def _solve(
     return camera.reshape(-1, SIZE), body
 
 
-def _moved(scene: _Scene, camera: Float[Tensor, "c 15"], body: Float[Tensor, "b d"]) -> _Scene:
-    cameras, bodies = scene
+def _moved(scene: _Scene, camera: Float[Tensor, "c 16"], body: Float[Tensor, "b d"]) -> _Scene:
+    cameras, bodies, delay = scene
     matrix = cameras.matrix.clone()
     matrix[:, [0, 1, 0, 1], [0, 1, 2, 2]] += camera[:, :4]
     moved = replace(
@@ -461,7 +476,8 @@ def _moved(scene: _Scene, camera: Float[Tensor, "c 15"], body: Float[Tensor, "b 
     rotation = bodies.rotation
     if body.shape[1] == 6:
         rotation = matrix_from_rotvec(body[:, :3]) @ rotation
-    return _Scene(moved, Rigid(rotation, bodies.translation + body[:, -3:]))
+    moved_bodies = Rigid(rotation, bodies.translation + body[:, -3:])
+    return _Scene(moved, moved_bodies, delay + camera[:, DELAY])
 
 
 def _covariance(problem: _Problem, scene: _Scene) -> Float[Tensor, "p p"]:
