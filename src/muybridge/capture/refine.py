@@ -1,0 +1,371 @@
+"""Self-calibration: a moving person is a calibration object that is always there.
+
+C cameras, T frames, J joints, B bones. Cameras and constant detector offsets are adjusted to the
+person's own keypoints (`capture.adjustment`). Whether that helps is not asked of the reprojection
+error, which any refinement lowers, but of cameras that did not take part: adjusted on the first
+half of the take, each camera of the second half is predicted from the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from muybridge.capture.adjustment import Adjustment, AdjustmentPrior, adjust
+from muybridge.capture.finding import Finding
+from muybridge.capture.trajectories import bone_pairs
+from muybridge.errors import InputError
+from muybridge.geometry.camera import Cameras
+from muybridge.geometry.rotation import rotvec_from_matrix
+from muybridge.geometry.triangulation import (
+    TriangulationOptions,
+    reprojection_px,
+    triangulate,
+    triangulate_soft,
+)
+from muybridge.motion.keypoints import Keypoints
+
+__all__ = ["RefineOptions", "Refinement", "heldout_px", "refine_cameras", "unbias"]
+
+FEWEST_FRAMES = 8
+STATURE_PARTS = 0.779  # trunk + thigh + shank of a standing height, Drillis & Contini 1966
+BIASED_PX = 5.0
+
+
+@dataclass(frozen=True)
+class RefineOptions:
+    """How `refine_cameras` works.
+
+    Attributes:
+        baseline: Two camera names and the measured distance between them, metres: sets the scale.
+        body_height_m: Standing height of the person, metres: sets the scale when no baseline does.
+        prior: What is believed beforehand; `focal_relative` there frees the lenses.
+        most_frames: Frames used, evenly spread.
+        least_gain: Fraction by which the held-out error must fall for a change to be kept.
+    """
+
+    baseline: tuple[str, str, float] | None = None
+    body_height_m: float | None = None
+    prior: AdjustmentPrior = field(default_factory=AdjustmentPrior)
+    most_frames: int = 120
+    least_gain: float = 0.02
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What self-calibration found.
+
+    Attributes:
+        cameras: To be used from here on: refined, or as given when refining did not help.
+        accepted: Whether they are refined.
+        offset_px: What the detector adds to each joint in each camera, pixels; take it off with
+            `unbias`. Zero where offsets did not help.
+        bone_lengths: Median bone lengths, metres, in the order of `trajectories.bone_pairs`.
+        before_px: Median reprojection error of each camera as given, all detections, pixels.
+        after_px: The same afterwards, offsets taken off.
+        heldout_before_px: Median error of each camera predicted from the others, second half of
+            the take, pixels; NaN with two cameras.
+        heldout_after_px: The same, cameras adjusted on the first half only; this camera's own
+            offsets are not taken off.
+        moved_m: How far each camera moved.
+        turned_deg: How far each camera turned.
+        findings: The same in plain language.
+    """
+
+    cameras: Cameras
+    accepted: bool
+    offset_px: Float[Tensor, "c j 2"]
+    bone_lengths: Float[Tensor, b]
+    before_px: Float[Tensor, c]
+    after_px: Float[Tensor, c]
+    heldout_before_px: Float[Tensor, c]
+    heldout_after_px: Float[Tensor, c]
+    moved_m: Float[Tensor, c]
+    turned_deg: Float[Tensor, c]
+    findings: tuple[Finding, ...]
+
+
+class _Views(NamedTuple):
+    points_px: Float[Tensor, "c t j 2"]
+    weight: Float[Tensor, "c t j"]
+
+    def frames(self, index: slice | Tensor) -> _Views:
+        return _Views(self.points_px[:, index], self.weight[:, index])
+
+    def less(self, offset_px: Float[Tensor, "c j 2"]) -> _Views:
+        return self._replace(points_px=self.points_px - offset_px.unsqueeze(1))
+
+
+def unbias(keypoints: Keypoints, offset_px: Float[Tensor, "c j 2"]) -> Keypoints:
+    """Detections less the detector's constant offsets, pixels; hand-corrected joints stay."""
+    points_px = keypoints.points_px - offset_px[:, None, None]
+    if keypoints.corrected is not None:
+        kept = keypoints.corrected.unsqueeze(-1)
+        points_px = torch.where(kept, keypoints.points_px, points_px)
+    return replace(keypoints, points_px=points_px)
+
+
+def refine_cameras(
+    keypoints: Keypoints, cameras: Cameras, options: RefineOptions | None = None
+) -> Refinement:
+    """Refine the calibration from one person's keypoints, if that helps on unseen frames.
+
+    Args:
+        keypoints: One person, all cameras on one clock; pixels.
+        cameras: The given calibration, in the order of `keypoints.cameras`: the start, and a weak
+            prior that holds position, orientation and (without baseline or height) scale.
+        options: Scale, priors, limits.
+    Raises:
+        InputError: If there are several people, fewer than two cameras, or the baseline names an
+            unknown camera.
+    References:
+        Triggs et al., Bundle adjustment: a modern synthesis, 2000.
+        Drillis & Contini, Body segment parameters, 1966 (scale from standing height).
+    """
+    options = options or RefineOptions()
+    views = _views(keypoints, cameras)
+    length = views.points_px.shape[1]
+    spread = torch.linspace(0, length - 1, min(length, options.most_frames)).round().long()
+    used = views.frames(spread)
+    if length < FEWEST_FRAMES or int(((used.weight > 0.0).sum(0) >= 2).sum()) < 50:
+        return _unchanged(views, cameras, keypoints, "too little of the person was seen")
+    prior, before, after = _cross_validate(used, cameras, options)
+    if prior is None:
+        return _unchanged(
+            views, cameras, keypoints, "refining did not predict unseen cameras better", before
+        )
+    final = _adjust(used, cameras, prior)
+    refined = _scaled(final, cameras, keypoints, options)
+    return _refinement(views, cameras, refined, keypoints, (before, after))
+
+
+def heldout_px(
+    points_px: Float[Tensor, "c t j 2"],
+    confidence: Float[Tensor, "c t j"],
+    cameras: Cameras,
+    offset_px: Float[Tensor, "c j 2"] | None = None,
+) -> Float[Tensor, "c t j 2"]:
+    """Signed error of each camera's detections against points triangulated from the others.
+
+    Args:
+        points_px: Detections, pixels; NaN where unseen.
+        confidence: Their weights; 0 drops a detection.
+        cameras: At least three.
+        offset_px: Detector offsets, taken off the triangulating cameras only.
+    Returns:
+        Detection minus prediction, pixels; NaN where either is missing.
+    """
+    clean = points_px if offset_px is None else points_px - offset_px.unsqueeze(1)
+    error = torch.full_like(points_px, torch.nan)
+    for camera in range(len(cameras)):
+        others = [c for c in range(len(cameras)) if c != camera]
+        points = triangulate_soft(clean[others], cameras.select(others), confidence[others])
+        error[camera] = points_px[camera] - cameras.select([camera]).project(points)[0]
+        error[camera][confidence[camera] <= 0.0] = torch.nan
+    return error
+
+
+# -- steps ------------------------------------------------------------------------------------
+
+
+def _views(keypoints: Keypoints, cameras: Cameras) -> _Views:
+    people = keypoints.points_px.shape[2]
+    if people != 1:
+        raise InputError(
+            f"expected the keypoints of one person, got {people} slots; associate people first"
+        )
+    if len(cameras) != len(keypoints.cameras) or len(cameras) < 2:
+        raise InputError(
+            f"expected a calibration of the {len(keypoints.cameras)} cameras (two or more), got "
+            f"{len(cameras)}; match the cameras by name first"
+        )
+    weight = torch.where(keypoints.seen, keypoints.confidence, 0.0)[:, :, 0]
+    return _Views(keypoints.points_px[:, :, 0].to(torch.float64), weight.to(torch.float64))
+
+
+def _adjust(views: _Views, cameras: Cameras, prior: AdjustmentPrior) -> Adjustment:
+    gate = TriangulationOptions(gate_px=60.0)
+    start = triangulate(views.points_px, cameras, views.weight, gate).points_world
+    return adjust(views.points_px, views.weight, cameras, start, prior)
+
+
+def _score(views: _Views, cameras: Cameras, offset_px: Tensor | None = None) -> Float[Tensor, c]:
+    """Median error of each camera, pixels: held out, or with two cameras their disagreement."""
+    if len(cameras) > 2:
+        error = heldout_px(views.points_px, views.weight, cameras, offset_px).norm(dim=-1)
+    else:
+        clean = views if offset_px is None else views.less(offset_px)
+        error = _errors(clean, cameras)
+    return error.flatten(1).nanmedian(-1).values
+
+
+def _errors(views: _Views, cameras: Cameras) -> Float[Tensor, "c t j"]:
+    points = triangulate_soft(views.points_px, cameras, views.weight)
+    error = reprojection_px(points, views.points_px, cameras)
+    return torch.where(views.weight > 0.0, error, torch.nan)
+
+
+def _cross_validate(
+    views: _Views, cameras: Cameras, options: RefineOptions
+) -> tuple[AdjustmentPrior | None, Float[Tensor, c], Float[Tensor, c]]:
+    """The prior whose adjustment on the first half predicts the second best; None for neither."""
+    half = views.points_px.shape[1] // 2
+    train, test = views.frames(slice(0, half)), views.frames(slice(half, None))
+    before = _score(test, cameras)
+    best: AdjustmentPrior | None = None
+    after = before
+    priors = [replace(options.prior, offset_px=None)]
+    if options.prior.offset_px is not None:
+        priors.append(options.prior)
+    for prior in priors:
+        found = _adjust(train, cameras, prior)
+        score = _score(test, found.cameras, found.offset_px)
+        if float(score.mean()) < (1.0 - options.least_gain) * float(after.mean()):
+            best, after = prior, score
+    return best, before, after
+
+
+# -- scale and report -------------------------------------------------------------------------
+
+
+def _scaled(
+    found: Adjustment, given: Cameras, keypoints: Keypoints, options: RefineOptions
+) -> Adjustment:
+    """Grow or shrink the refined rig about its centre so that the stated length holds."""
+    cameras = found.cameras
+    if options.baseline is not None:
+        a, b, length = options.baseline
+        unknown = [name for name in (a, b) if name not in given.names]
+        if unknown:
+            raise InputError(
+                f"expected a baseline between two of {', '.join(given.names)}, got "
+                f"{', '.join(unknown)}; use the cameras' own names"
+            )
+        pair = cameras.centres_world[[given.names.index(a), given.names.index(b)]]
+        scale = length / float((pair[0] - pair[1]).norm())
+    elif options.body_height_m is not None:
+        scale = options.body_height_m / _stature(found.points_world, keypoints.joints)
+    else:
+        return found
+    hub = cameras.centres_world.mean(0)
+    centres = hub + scale * (cameras.centres_world - hub)
+    translation = -(cameras.rotation @ centres.unsqueeze(-1)).squeeze(-1)
+    return found._replace(
+        cameras=replace(cameras, translation=translation),
+        points_world=hub + scale * (found.points_world - hub),
+    )
+
+
+def _stature(points: Float[Tensor, "t j 3"], joints: tuple[str, ...]) -> float:
+    """Standing height from trunk, thigh and shank, metres."""
+
+    def length(a: str, b: str) -> float:
+        if a not in joints or b not in joints:
+            raise InputError(
+                f"expected the joints {a} and {b} to scale by body height, got "
+                f"{', '.join(joints)}; state a baseline instead"
+            )
+        span = points[:, joints.index(a)] - points[:, joints.index(b)]
+        return float(span.norm(dim=-1).nanmedian())
+
+    parts = (("shoulder", "hip"), ("hip", "knee"), ("knee", "ankle"))
+    both = sum(length(f"{s}_{a}", f"{s}_{b}") for s in ("left", "right") for a, b in parts)
+    return both / 2.0 / STATURE_PARTS
+
+
+def _bone_lengths(points: Float[Tensor, "t j 3"], joints: tuple[str, ...]) -> Float[Tensor, b]:
+    pairs = bone_pairs(joints)
+    return (points[:, pairs[:, 0]] - points[:, pairs[:, 1]]).norm(dim=-1).nanmedian(0).values
+
+
+def _refinement(
+    views: _Views,
+    given: Cameras,
+    found: Adjustment,
+    keypoints: Keypoints,
+    heldout: tuple[Float[Tensor, c], Float[Tensor, c]],
+) -> Refinement:
+    cameras = found.cameras
+    if len(given) == 2:
+        heldout = (heldout[0] + torch.nan, heldout[1] + torch.nan)
+    before = _errors(views, given).flatten(1).nanmedian(-1).values
+    after = _errors(views.less(found.offset_px), cameras).flatten(1).nanmedian(-1).values
+    turned = rotvec_from_matrix(cameras.rotation @ given.rotation.mT).norm(dim=-1).rad2deg()
+    moved = (cameras.centres_world - given.centres_world).norm(dim=-1)
+    return Refinement(
+        cameras,
+        True,
+        found.offset_px,
+        _bone_lengths(found.points_world, keypoints.joints),
+        before,
+        after,
+        heldout[0],
+        heldout[1],
+        moved,
+        turned,
+        _findings(views, given, (before, after, moved, turned)),
+    )
+
+
+def _unchanged(
+    views: _Views,
+    cameras: Cameras,
+    keypoints: Keypoints,
+    why: str,
+    heldout: Float[Tensor, c] | None = None,
+) -> Refinement:
+    zero = torch.zeros(len(cameras), dtype=torch.float64)
+    if heldout is None or len(cameras) == 2:
+        heldout = zero + torch.nan
+    error = _errors(views, cameras).flatten(1).nanmedian(-1).values
+    points = triangulate_soft(views.points_px, cameras, views.weight)
+    sentence = f"The given calibration was kept: {why}."
+    return Refinement(
+        cameras,
+        False,
+        zero[:, None, None].expand(-1, len(keypoints.joints), 2),
+        _bone_lengths(points, keypoints.joints),
+        error,
+        error,
+        heldout,
+        heldout,
+        zero,
+        zero,
+        (Finding("calibrate", "info", sentence),),
+    )
+
+
+def _bias_px(views: _Views, cameras: Cameras) -> Float[Tensor, "c 2"]:
+    """Median signed error of each camera against the consensus of all, pixels."""
+    gate = TriangulationOptions(gate_px=30.0)
+    points = triangulate(views.points_px, cameras, views.weight, gate).points_world
+    error = views.points_px - cameras.project(points)
+    error = torch.where((views.weight > 0.0).unsqueeze(-1), error, torch.nan)
+    return error.flatten(1, 2).nanmedian(1).values
+
+
+def _findings(
+    views: _Views, given: Cameras, figures: tuple[Tensor, Tensor, Tensor, Tensor]
+) -> tuple[Finding, ...]:
+    before, after, moved, turned = figures
+    bias = _bias_px(views, given)
+    listed = []
+    for c, name in enumerate(given.names):
+        size = float(bias[c].norm())
+        sentence = (
+            f"{name} was moved by {1000.0 * float(moved[c]):.0f} mm and turned by "
+            f"{float(turned[c]):.2f} degrees; its median reprojection error went from "
+            f"{float(before[c]):.1f} to {float(after[c]):.1f} px."
+        )
+        if size < BIASED_PX:
+            listed.append(Finding("calibrate", "info", sentence, camera=name))
+            continue
+        x, y = bias[c].tolist()
+        told = f"{name} was biased by {size:.0f} px ({x:+.0f} right, {y:+.0f} down). "
+        advice = "Check that the camera was not touched after calibration, or recalibrate it."
+        listed.append(Finding("calibrate", "warning", told + sentence, advice, camera=name))
+    return tuple(listed)
