@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from muybridge.pose.mobilenet import PYRAMID_CHANNELS, Convolution
 
-__all__ = ["JOINTS", "Head", "gather_cells", "grid_rows_columns", "normalize_image", "row_column"]
+__all__ = [
+    "JOINTS", "Head", "gather_cells", "grid_rows_columns", "joint_positions", "normalize_image",
+    "row_column",
+]  # fmt: skip
 
 JOINTS = 17  # COCO's
 HEAD_CHANNELS = 96
@@ -44,10 +47,19 @@ def gather_cells(
     values: Float[Tensor, "b k h w"], cells: Int[Tensor, "b n"]
 ) -> Float[Tensor, "b n k"]:
     """The K values of the cells numbered row * w + column."""
-    flat = values.flatten(2).mT
+    flat = values.flatten(2).transpose(1, 2)
     return flat.gather(1, cells.unsqueeze(-1).expand(-1, -1, flat.shape[-1]))
 
 
 def row_column(cells: Int[Tensor, "*n"], width: int) -> Float[Tensor, "*n 2"]:
     """Row and column of the cells numbered row * width + column."""
     return torch.stack((cells // width, cells % width), dim=-1).float()
+
+
+def joint_positions(
+    offset: Float[Tensor, "b 34 h w"], cells: Int[Tensor, "b n 17"]
+) -> Float[Tensor, "b n 17 2"]:
+    """Row and column of each joint: its cell plus that joint's own learned offset, in cells."""
+    own = offset.unflatten(1, (JOINTS, 2)).flatten(3)
+    index = cells.transpose(1, 2).unsqueeze(2).expand(-1, -1, 2, -1)
+    return row_column(cells, offset.shape[-1]) + own.gather(3, index).permute(0, 3, 1, 2)

@@ -26,6 +26,7 @@ from muybridge.pose.head import (
     Head,
     gather_cells,
     grid_rows_columns,
+    joint_positions,
     normalize_image,
     row_column,
 )
@@ -66,7 +67,9 @@ class MoveNet(nn.Module):
         heat = self.heatmap(features).sigmoid()
         expected = self._expect(self.centre(features).sigmoid(), self.regression(features))
         cells = _nearest_peaks(heat, expected)
-        return _refine(heat, self.offset(features), cells)
+        position = joint_positions(self.offset(features), cells.unsqueeze(1))[:, 0] / GRID_SIDE
+        score = heat.flatten(2).gather(2, cells.unsqueeze(-1))
+        return torch.cat((position, score), dim=-1)
 
     def _expect(
         self, centre: Float[Tensor, "b 1 h w"], regression: Float[Tensor, "b k h w"]
@@ -86,17 +89,3 @@ def _nearest_peaks(
     square = (rows - expected[..., 0, None, None]).square()
     square = square + (columns - expected[..., 1, None, None]).square()
     return (heat / (square.sqrt() + SOFTENING)).flatten(2).argmax(dim=2)
-
-
-def _refine(
-    heat: Float[Tensor, "b 17 h w"],
-    offset: Float[Tensor, "b k h w"],
-    cells: Int[Tensor, "b 17"],
-) -> Float[Tensor, "b 17 3"]:
-    """Add each joint's own offset to its cell; normalise to the crop."""
-    size = heat.new_tensor(heat.shape[-2:])
-    at_cells = gather_cells(offset, cells).reshape(-1, JOINTS, JOINTS, 2)
-    own = at_cells.diagonal(dim1=1, dim2=2).mT
-    position = (row_column(cells, heat.shape[-1]) + own) / size
-    score = heat.flatten(2).gather(2, cells.unsqueeze(-1))
-    return torch.cat((position, score), dim=-1)

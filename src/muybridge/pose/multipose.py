@@ -27,6 +27,7 @@ from muybridge.pose.head import (
     Head,
     gather_cells,
     grid_rows_columns,
+    joint_positions,
     normalize_image,
     row_column,
 )
@@ -74,7 +75,7 @@ class MultiPose(nn.Module):
         weighted = _weigh(heat, expected, box)
         size = features.new_tensor(features.shape[-2:])
         found = weighted.flatten(3).argmax(dim=3)
-        joints = _refine(self.offset(features), found) / size
+        joints = joint_positions(self.offset(features), found) / size
         score = _scores(weighted, found)
         person = _person_score(centre_score, score)
         box = (box / size.repeat(2)).clamp(0.0, 1.0)
@@ -119,22 +120,12 @@ def _weigh(
     return heat.unsqueeze(1) * gaussian * inside.unsqueeze(2)
 
 
-def _refine(
-    offset: Float[Tensor, "b k h w"], cells: Int[Tensor, "b 6 17"]
-) -> Float[Tensor, "b 6 17 2"]:
-    """Add each joint's own offset to its cell."""
-    at_cells = gather_cells(offset, cells.flatten(1)).unflatten(1, (PEOPLE, JOINTS))
-    own = at_cells.unflatten(-1, (JOINTS, 2)).diagonal(dim1=2, dim2=3).mT
-    place = row_column(cells, offset.shape[-1])
-    return place + own
-
-
 def _scores(
     weighted: Float[Tensor, "b 6 17 h w"], cells: Int[Tensor, "b 6 17"]
 ) -> Float[Tensor, "b 6 17"]:
     """Weighted heat of each joint at its cell: the most that any of the six people has there."""
     shared = weighted.amax(dim=1).flatten(2)
-    return shared.gather(2, cells.mT).mT
+    return shared.gather(2, cells.transpose(1, 2)).transpose(1, 2)
 
 
 def _person_score(
