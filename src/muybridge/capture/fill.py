@@ -51,24 +51,26 @@ def interpolate(
 
 
 def despike(
-    points: Float[Tensor, "t m 3"], fps: float, seconds: float = 0.15, threshold: float = 0.08
+    points: Float[Tensor, "t m 3"], fps: float, seconds: float = 0.15, threshold: float = 0.12
 ) -> Float[Tensor, "t m 3"]:
-    """Replace samples that lie far from the median of their neighbours by that median.
+    """Take out samples that lie far from the median of their neighbours.
 
     Args:
-        points: Without gaps, metres.
+        points: World frame, metres; NaN where unseen.
         fps: Frames a second.
         seconds: Half the width of the neighbourhood.
         threshold: Distance that counts as far, metres.
+    Returns:
+        The points, NaN where they were unseen or far.
     """
     half = max(2, round(seconds * fps))
-    if len(points) <= 2 * half:
-        return points
     calm = points.clone()
+    edge = points.new_full((half, 3), torch.nan)
     for marker in range(points.shape[1]):  # one at a time: the neighbourhoods are large
         track = points[:, marker]
-        padded = torch.cat((track[:1].expand(half, 3), track, track[-1:].expand(half, 3)))
-        middle = padded.unfold(0, 2 * half + 1, 1).median(dim=-1).values
-        far = (track - middle).norm(dim=-1, keepdim=True) > threshold
-        calm[:, marker] = torch.where(far, middle, track)
+        neighbours = torch.cat((edge, track, edge)).unfold(0, 2 * half + 1, 1)
+        middle = neighbours.nanmedian(dim=-1).values
+        far = (track - middle).norm(dim=-1) > threshold
+        if not bool(far.all()):
+            calm[far, marker] = torch.nan
     return calm

@@ -8,7 +8,7 @@ all frames at once: linear time, no loop over frames.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -29,10 +29,10 @@ from muybridge.motion.jacobian import (
 )
 from muybridge.motion.kinematics import Pose, forward
 
-__all__ = ["Problem", "fit", "pose_of", "position_std"]
+__all__ = ["ROBUST", "Problem", "fit", "pose_of", "position_std"]
 
-ROBUST = 4.0  # whitened distance at which a marker loses three quarters of its weight
-ROOT_AGILITY = 12.0  # m/s^2: ordinary acceleration of the hips
+ROBUST = 4.0  # whitened distance at which a marker has lost three quarters of its weight
+ROOT_AGILITY = 8.0  # m/s^2: ordinary acceleration of the hips
 LIMIT_STD = 0.01  # radians: softness of the joint limits inside the solver
 SECOND_DIFFERENCE = (1.0, -2.0, 1.0)
 DRAWS = 48  # samples of the posterior; the standard deviation is then good to 10 % / sqrt(3 axes)
@@ -50,6 +50,7 @@ class Problem:
         point_joints: Joint that each point is fixed to.
         point_offsets: Its place in the joint's frame, metres.
         robust: True for points that may be outliers.
+        belief: Whitened distance at which such a point has lost three quarters of its weight.
         smoothness: Multiplies the weight of small accelerations; 0 makes frames independent.
         limits: Keep joints within their ranges.
     """
@@ -61,16 +62,14 @@ class Problem:
     point_joints: tuple[int, ...]
     point_offsets: Float[Tensor, "n 3"]
     robust: Bool[Tensor, " n"]
+    belief: float = ROBUST
     smoothness: float = 1.0
     limits: bool = True
 
     def frames(self, start: int, stop: int) -> Problem:
         """The frames [start, stop)."""
         cut = slice(start, stop)
-        return Problem(
-            self.body, self.fps, self.targets[cut], self.whitening[cut], self.point_joints,
-            self.point_offsets, self.robust, self.smoothness, self.limits,
-        )  # fmt: skip
+        return replace(self, targets=self.targets[cut], whitening=self.whitening[cut])
 
     @property
     def stiffness(self) -> Float[Tensor, " d"]:
@@ -128,7 +127,7 @@ def _evaluate(problem: Problem, state: State) -> _Terms:
         excess = torch.zeros_like(excess)
     bend = _second_difference(problem, state)
     square = data.square().sum(-1)
-    saturated = ROBUST**2 * square / (ROBUST**2 + square)
+    saturated = problem.belief**2 * square / (problem.belief**2 + square)
     cost = torch.where(problem.robust, saturated, square).sum() + bend.square().sum()
     moving = list(body.turning)
     cost = cost + (angles / body.prior_std)[:, moving].square().sum()
@@ -152,7 +151,7 @@ def _angle_blocks(problem: Problem, state: State, terms: _Terms) -> tuple[Tensor
 def _normal(problem: Problem, state: State, terms: _Terms) -> tuple[Tensor, Tensor]:
     """Blocks (t, d, d) of the normal matrix without smoothness, and the full gradient (t, d)."""
     square = terms.data.square().sum(-1)
-    down = ROBUST**2 / (ROBUST**2 + square)  # square root of the weight of the robust loss
+    down = problem.belief**2 / (problem.belief**2 + square)  # root of the weight
     down = torch.where(problem.robust, down, torch.ones_like(down)).unsqueeze(-1)
     jacobian = point_jacobian(
         problem.body.skeleton, terms.pose, terms.points, problem.point_joints, problem.body.freedoms

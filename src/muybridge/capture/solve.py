@@ -20,12 +20,12 @@ from torch import Tensor
 from muybridge.capture.bones import Measures, measure, place_landmarks
 from muybridge.capture.fill import despike, gap_lengths, interpolate
 from muybridge.capture.finding import Finding
-from muybridge.capture.fit import Problem, fit, pose_of, position_std
+from muybridge.capture.fit import ROBUST, Problem, fit, pose_of, position_std
 from muybridge.capture.solve_report import report
 from muybridge.capture.start import State, first_pose
 from muybridge.errors import InputError
 from muybridge.geometry.rotation import rotate, slerp, unroll
-from muybridge.motion.body import Body, evidence, template
+from muybridge.motion.body import Body, evidence, stature_from_spans, template
 from muybridge.motion.clip import Clip
 from muybridge.motion.contacts import anchors, detect, floor_height, settled
 from muybridge.motion.jacobian import joint_angles, rotation_from_angles
@@ -35,6 +35,8 @@ __all__ = ["Solution", "SolveOptions", "solve", "solve_take"]
 
 HINT_STD = 0.05  # metres: how loosely a long gap is held to the straight line between its ends
 CALM = 0.25  # seconds: neighbourhood in which the first guess of a hinge axis is averaged
+TRUST = (30.0, 10.0, ROBUST)  # whitened distances, see `Problem.belief`
+SMALLEST, TALLEST = 0.4, 3.0  # metres
 PIN_STD = 0.0005  # metres: how firmly a foot is planted
 LIFT_STD = 0.010  # metres: the same for its height, since ankles rise while the toes stand
 
@@ -112,11 +114,13 @@ def solve_take(markers: Markers, options: SolveOptions | None = None) -> Solutio
     known = template(markers.names)
     used = _clean(markers.select(known.markers))
     measures = measure(used, options.symmetric)
+    _check_size(measures)
     noise = options.marker_std or measures.noise
     body = template(used.names, measures.spans, options.stature)
     body = place_landmarks(body, used, torch.tensor(noise, dtype=torch.float64))
     problem, state = _start(body, used, noise, options)
-    state = _windows(problem, state, options)
+    for belief in TRUST:  # believe everybody first, so that no good marker is left behind
+        state = _windows(replace(problem, belief=belief), state, options)
     contacts, floor = _contacts(body, state, used, options)
     if options.lock_contacts and bool(contacts.any()):
         problem = _plant(problem, state, contacts)
@@ -146,6 +150,16 @@ def _check(markers: Markers) -> None:
         )
 
 
+def _check_size(measures: Measures) -> None:
+    """Catch millimetres and centimetres."""
+    stature = stature_from_spans(measures.spans)
+    if stature is None or not SMALLEST < stature < TALLEST:
+        raise InputError(
+            f"expected a person between {SMALLEST} and {TALLEST} m tall, got bones of one of "
+            f"{stature:.3g} m; give the markers in metres"
+        )
+
+
 def _clean(markers: Markers) -> Markers:
     """Float64, and every component NaN where one is."""
     points = markers.points_world.to(torch.float64)
@@ -169,9 +183,10 @@ def _whitening(markers: Markers, noise: float) -> Float[Tensor, "t m 3 3"]:
 
 def _bridge(markers: Markers) -> Float[Tensor, "t m 3"]:
     """Marker positions without gaps or spikes, for the first guess; never taken as measured."""
-    hips = markers.select(("left_hip", "right_hip")).points_world
+    points = despike(markers.points_world, markers.fps)
+    hips = points[:, [markers.names.index("left_hip"), markers.names.index("right_hip")]]
     carrier = interpolate(hips, torch.zeros_like(hips[:, 0])).mean(1)
-    return despike(interpolate(markers.points_world, carrier), markers.fps)
+    return interpolate(points, carrier)
 
 
 def _start(

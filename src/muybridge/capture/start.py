@@ -91,7 +91,7 @@ def _limb(
     bent = torch.linalg.cross(upper, lower)
     plane = (carried[..., 1:].mT @ bent.unsqueeze(-1)).squeeze(-1)
     mean = torch.from_numpy(uniform_filter1d(plane.numpy(), 2 * calm + 1, axis=0, mode="nearest"))
-    mean[:, 0] = mean[:, 0].clamp(min=0.0) + STRAIGHT
+    mean[:, 0] += STRAIGHT
     axis = (carried[..., 1:] @ _unit(mean).unsqueeze(-1)).squeeze(-1)
     now = torch.stack((upper, axis, torch.linalg.cross(upper, axis)), dim=-1)
     bend = torch.atan2((bent * axis).sum(-1), (upper * lower).sum(-1))
