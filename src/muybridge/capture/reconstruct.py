@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from muybridge.capture.parity import reconstruct_like_pose2sim
 from muybridge.capture.trajectories import Motion, bone_pairs, fit_trajectories, rays
 from muybridge.errors import InputError
 from muybridge.geometry.camera import Cameras
@@ -41,7 +42,8 @@ class ReconstructOptions:
 
     Attributes:
         mode: "coherent" is the default described above; "independent" triangulates each point of
-            each frame alone by consensus of views.
+            each frame alone by consensus of views; "pose2sim" repeats Pose2Sim's algorithm with
+            its thresholds and marker names, picks the person itself, and uses no other option.
         min_confidence: Detections below this are not used.
         gate_px: A view agrees with a point when its reprojection error is below this, pixels.
         acceleration_std: Typical acceleration of a joint, m/s^2: smaller is smoother.
@@ -50,7 +52,7 @@ class ReconstructOptions:
         bone_lengths: Known bone lengths, metres, in the order of `bone_pairs`; estimated when None.
     """
 
-    mode: Literal["coherent", "independent"] = "coherent"
+    mode: Literal["coherent", "independent", "pose2sim"] = "coherent"
     min_confidence: float = 0.05
     gate_px: float = 30.0
     acceleration_std: float = 30.0
@@ -76,6 +78,8 @@ def reconstruct(
         InputError: If there are several people, fewer than two cameras or nobody at all.
     """
     options = options or ReconstructOptions()
+    if options.mode == "pose2sim":
+        return reconstruct_like_pose2sim(keypoints, cameras)
     _check(keypoints, cameras)
     points_px, confidence = _trusted(keypoints, options)
     gate = TriangulationOptions(gate_px=options.gate_px, sigma_px=options.sigma_px or 2.0)
