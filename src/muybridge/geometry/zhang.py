@@ -24,7 +24,14 @@ from muybridge.geometry.camera import distort, distortion_jacobian
 from muybridge.geometry.rigid import Rigid
 from muybridge.geometry.rotation import matrix_from_rotvec
 
-__all__ = ["PARAMETERS", "PlaneFit", "calibrate_plane", "homographies", "poses_of_plane"]
+__all__ = [
+    "PARAMETERS",
+    "PlaneFit",
+    "calibrate_plane",
+    "evaluate_plane",
+    "homographies",
+    "poses_of_plane",
+]
 
 PARAMETERS = ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3")
 NEAREST = 1e-6  # depths below this, in the plane's unit, are taken as this
@@ -369,20 +376,39 @@ def calibrate_plane(
     counts = (~points_px.isnan().any(-1)).sum(-1)
     if len(points_px) == 0 or int(counts.min()) < 4:
         raise ValueError("expected views with at least four points each; drop the others")
-    flat = torch.cat((points_plane, torch.zeros_like(points_plane[:, :1])), dim=-1)
-    free = torch.tensor([name not in fixed for name in PARAMETERS])
-    problem = _Problem(flat, points_px, free)
+    problem = _problem(points_plane, points_px, fixed)
     lens, pose = _start(problem, size_px)
-    if not bool(free[2:4].all()):
+    if not bool(problem.free[2:4].all()):
         middle = (torch.tensor(size_px, dtype=points_px.dtype) - 1.0) / 2.0
-        pinhole = torch.where(free[:4], lens.pinhole, torch.cat((lens.pinhole[:2], middle)))
-        lens = lens._replace(pinhole=pinhole)
+        centred = torch.cat((lens.pinhole[:2], middle))
+        lens = lens._replace(pinhole=torch.where(problem.free[:4], lens.pinhole, centred))
     lens, pose, steps = _refine(problem, lens, pose, max_steps)
-    return PlaneFit(
-        lens.matrix,
-        lens.distortion,
-        *pose,
-        problem.residual(lens, pose),
-        _covariance(problem, lens, pose),
-        steps,
-    )
+    return _fit(problem, lens, pose, steps)
+
+
+def evaluate_plane(
+    points_plane: Float[Tensor, "n 2"],
+    points_px: Float[Tensor, "v n 2"],
+    matrix: Float[Tensor, "3 3"],
+    distortion: Float[Tensor, 5],
+    pose: Rigid,
+    *,
+    fixed: tuple[str, ...] = (),
+) -> PlaneFit:
+    """Residuals and covariance of a lens and poses found by another solver; nothing is moved."""
+    pinhole = torch.stack((matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]))
+    return _fit(_problem(points_plane, points_px, fixed), Lens(pinhole, distortion), pose, 0)
+
+
+def _problem(
+    points_plane: Float[Tensor, "n 2"], points_px: Float[Tensor, "v n 2"], fixed: tuple[str, ...]
+) -> _Problem:
+    assert set(fixed) <= set(PARAMETERS), f"{fixed} are not all among {PARAMETERS}"
+    flat = torch.cat((points_plane, torch.zeros_like(points_plane[:, :1])), dim=-1)
+    return _Problem(flat, points_px, torch.tensor([name not in fixed for name in PARAMETERS]))
+
+
+def _fit(problem: _Problem, lens: Lens, pose: Rigid, steps: int) -> PlaneFit:
+    residual = problem.residual(lens, pose)
+    covariance = _covariance(problem, lens, pose)
+    return PlaneFit(lens.matrix, lens.distortion, *pose, residual, covariance, steps)
