@@ -14,8 +14,6 @@ T frames, J joints, N channels. BVH states no unit; "cm" is the habit and the de
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,12 +43,11 @@ from muybridge.files.bvh_text import (
 from muybridge.files.decimals import format_table, parse_numbers
 from muybridge.files.disk import read_bytes, write_parts
 from muybridge.files.missing import refuse_missing
+from muybridge.files.names import safe_names
 from muybridge.motion.clip import Clip
 from muybridge.motion.skeleton import Skeleton
 
-__all__ = [
-    "BvhFile", "Unit", "bvh_from_clip", "read_bvh", "safe_names", "write_bvh", "write_bvh_file",
-]  # fmt: skip
+__all__ = ["BvhFile", "Unit", "bvh_from_clip", "read_bvh", "write_bvh", "write_bvh_file"]
 
 Unit = Literal["cm", "m"]
 METRES = {"cm": 0.01, "m": 1.0}
@@ -153,21 +150,6 @@ def read_bvh(
         offsets,
         Path(path).stem,
     )
-
-
-def safe_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Unique names without white space and []:./, which three.js and others cannot address."""
-    taken: set[str] = set()
-    safe = []
-    for name in names:
-        stem = re.sub(r"[\s\[\]:./{}]", "_", name) or "joint"
-        unique, count = stem, 1
-        while unique in taken:
-            count += 1
-            unique = f"{stem}_{count}"
-        taken.add(unique)
-        safe.append(unique)
-    return tuple(safe)
 
 
 def write_bvh(path: Path, clip: Clip, unit: Unit = "cm", *, like: BvhFile | None = None) -> None:

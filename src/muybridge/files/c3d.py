@@ -25,6 +25,7 @@ from jaxtyping import Float64
 
 from muybridge.errors import InputError
 from muybridge.files.disk import read_bytes, writing
+from muybridge.files.names import unique_names
 from muybridge.motion.markers import Markers
 
 __all__ = ["read_c3d", "write_c3d"]
@@ -156,14 +157,9 @@ def _axes(x_screen: str, y_screen: str, up: Literal["y", "z"]) -> Float64[np.nda
 
 
 def _labels(found: list[str], count: int) -> tuple[str, ...]:
-    """A unique name for each marker; nameless ones are numbered, repeats too."""
-    names: list[str] = []
-    for k in range(count):
-        name = (found[k].strip() if k < len(found) else "") or f"point{k + 1}"
-        names.append(name if name not in names else f"{name}_{k + 1}")
-    return (
-        tuple(names) if len(set(names)) == count else tuple(f"point{k + 1}" for k in range(count))
-    )
+    """A unique name for each marker; nameless ones are numbered."""
+    found = [label.strip() for label in (*found[:count], *[""] * (count - len(found)))]
+    return unique_names(label or f"point{k}" for k, label in enumerate(found, 1))
 
 
 def write_c3d(path: Path, markers: Markers) -> None:
