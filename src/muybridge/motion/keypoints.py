@@ -15,7 +15,7 @@ from torch import Tensor
 
 from muybridge.errors import InputError
 
-__all__ = ["BODY_25", "COCO_17", "COCO_PAIRS", "HALPE_26", "Keypoints"]
+__all__ = ["BODY_25", "BODY_25B", "COCO_17", "COCO_PAIRS", "HALPE_26", "Keypoints"]
 
 COCO_17 = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear",
@@ -31,6 +31,12 @@ BODY_25 = (
     "left_big_toe", "left_small_toe", "left_heel",
     "right_big_toe", "right_small_toe", "right_heel",
 )  # fmt: skip
+
+BODY_25B = (
+    *COCO_17, "neck", "head",
+    "left_big_toe", "left_small_toe", "left_heel",
+    "right_big_toe", "right_small_toe", "right_heel",
+)  # fmt: skip  # OpenPose's later model; its neck is higher than BODY_25's
 
 HALPE_26 = (
     *COCO_17, "head", "neck", "mid_hip",
