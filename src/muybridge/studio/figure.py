@@ -29,6 +29,7 @@ LIMBS: tuple[tuple[str, float, float], ...] = (  # name of the lower joint, radi
     (r"head|skull|nose|eye|ear|jaw", 0.052, 0.050),
     (r"hips|pelvis|spine|chest|torso|back|abdomen|thorax", 0.096, 0.100),
 )
+GIRDLES = r"hip|upleg|upperleg|thigh|shoulder|clavicle|collar"  # bones within the trunk
 HEAD_M = 0.108
 LENGTH_RATIO = 0.13  # radius over length of a bone of unknown name
 
@@ -53,9 +54,9 @@ def figure(skeleton: Skeleton) -> tuple[Capsule, ...]:
         if parent < 0 or lengths[child] < 1e-4:
             continue
         start, stop = _radii(skeleton.names[child], lengths[child] / scale)
-        limbs.append(
-            Capsule(parent, child, start * scale, stop * scale, side_of(skeleton.names[child]))
-        )
+        name = skeleton.names[child]
+        side: Side = "middle" if re.search(GIRDLES, _plain(name)) else side_of(name)
+        limbs.append(Capsule(parent, child, start * scale, stop * scale, side))
     return (*limbs, *_torso(skeleton, scale), *_head(skeleton, scale))
 
 

@@ -6,6 +6,7 @@ Numbers travel as base64 little-endian integers in the units named here; the pag
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from math import ceil
 from typing import Any
@@ -18,18 +19,19 @@ from torch import Tensor
 from muybridge.capture.take import PersonTake, Take
 from muybridge.motion.keypoints import COCO_PAIRS
 from muybridge.motion.kinematics import forward_clip
-from muybridge.studio.figure import figure
+from muybridge.studio.figure import figure, side_of
 from muybridge.studio.measures import residuals
 from muybridge.studio.pictures import Pictures
 
-__all__ = ["MISSING", "SHOWN_FRAMES", "floor_m", "playback", "shown_frames"]
+__all__ = ["MISSING", "SHOWN_FRAMES", "floor_m", "nearest_markers", "playback", "shown_frames"]
 
 SHOWN_FRAMES = 2000
 DETECTION_BYTES = 1_600_000
 MISSING = -32768  # in 16-bit fields
 UNKNOWN = 255  # in 8-bit fields
 SUBPIXEL = 4  # 16-bit pixels are quarters: pictures up to 8191 px
-FEET = ("ankle", "foot", "toe", "heel")
+LEG = (r"hip$|UpLeg$|[Tt]high$", r"knee$|[a-z]Leg$(?<!UpLeg)|[Ss]hin$", r"ankle$|Foot$")
+TRACKED = r"ankle$|Foot$|wrist$|Hand$"
 
 
 def shown_frames(take: Take, frame_count: int) -> tuple[int, ...]:
@@ -101,7 +103,7 @@ def _person(
     index = index[index < len(clip)]
     pose = forward_clip(clip).positions
     found = residuals(person, take.cameras, samples=len(markers) or 1)
-    nearest = _nearest_marker(pose, person)
+    nearest = nearest_markers(pose, person)
     order = [person.keypoints.joints.index(name) for name in markers.names]
     detected = person.keypoints.points_px[:, index, 0][:, :, order]
     names = list(markers.names)
@@ -135,7 +137,7 @@ def _person(
     }
 
 
-def _nearest_marker(pose: Float[Tensor, "t k 3"], person: PersonTake) -> list[int]:
+def nearest_markers(pose: Float[Tensor, "t k 3"], person: PersonTake) -> list[int]:
     """For each solved joint the marker of the same name, or the one that stays nearest to it."""
     names = [name.lower() for name in person.markers.names]
     some = torch.linspace(0, max(len(pose) - 1, 0), min(len(pose), 50)).round().long()
@@ -173,7 +175,7 @@ def _series(
         speed = torch.cat((steps[:1], steps))
     seen = person.keypoints.seen[:, :, 0].sum(0).to(torch.float64)
     views = person.markers.views if person.markers.views is not None else seen
-    heights = [n for n in names if any(part in n.lower() for part in ("wrist", "ankle", "head"))]
+    heights = [n for n in names if re.search(TRACKED, n)]
     return {
         "residual_px": [_rounded(v, 2) for v in lengths_px.nanmean(-1)[:, index]],
         "height_m": {n: _rounded(pose[index, names.index(n), 1], 3) for n in heights[:6]},
@@ -189,10 +191,11 @@ def _series(
 
 def _flexion(pose: Tensor, names: list[str], side: str) -> Tensor | None:
     """Knee flexion, degrees: 0 for a straight leg."""
-    chain = [f"{side}_{part}" for part in ("hip", "knee", "ankle")]
-    if any(name not in names for name in chain):
+    leg = [j for j, name in enumerate(names) if side_of(name) == side]
+    found = [next((j for j in leg if re.search(p, names[j])), None) for p in LEG]
+    if None in found:
         return None
-    hip, knee, ankle = (pose[:, names.index(name)] for name in chain)
+    hip, knee, ankle = (pose[:, j] for j in found)
     return torch.rad2deg(
         torch.nn.functional.cosine_similarity(knee - hip, ankle - knee, dim=-1)
         .clamp(-1.0, 1.0)

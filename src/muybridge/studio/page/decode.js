@@ -59,7 +59,7 @@ function change(update) {
 }
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255);
-const label = (name) => name.replaceAll("_", " ");
+const label = (name) => name.replaceAll("_", " ").replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
 
 // A quiet sequential ramp that dark and light readers, and colour-blind ones, can order.
 const RAMP = ["#2b6f8f", "#5aa18c", "#b9b45a", "#df8c3a", "#b8321f"].map(rgb);

@@ -100,7 +100,7 @@ function barChart(title, rows) {
   entries.forEach(([name, runs], row) => {
     const y = row * 29;
     svg("line", { x1: PLOT.left, x2: PLOT.w - PLOT.right, y1: y + 26, y2: y + 26, class: "axis" }, chart);
-    for (const [a, b] of runs) svg("rect", { x: x(a), y: y + 16, width: Math.max(1.5, x(b) - x(a) - 1), height: 10, rx: 2, style: `fill: var(--c${name.includes("left") ? 2 : name.includes("right") ? 1 : 5})` }, chart);
+    for (const [a, b] of runs) svg("rect", { x: x(a), y: y + 16, width: Math.max(1.5, x(b) - x(a) - 1), height: 10, rx: 2, style: `fill: var(--c${/left/i.test(name) ? 2 : /right/i.test(name) ? 1 : 5})` }, chart);
     svg("text", { x: PLOT.left, y: y + 12 }, chart).textContent = label(name);
   });
   timeAxis(chart, height - PLOT.bottom);
@@ -111,12 +111,12 @@ function buildPlots() {
   cursors.length = 0;
   const person = take.people[state.person];
   if (!person) { $$("plots").textContent = "Nobody was reconstructed, so there is nothing to plot."; return; }
-  const s = person.series, sided = (name, i) => name.includes("left") ? "--c2" : name.includes("right") ? "--c1" : `--c${3 + i % 6}`;
+  const s = person.series, sided = (name, i) => /left/i.test(name) ? "--c2" : /right/i.test(name) ? "--c1" : `--c${3 + i % 6}`;
   lineChart("Distance of detections from the joints", "px", s.residual_px.map((values, c) => ({ name: take.cameras[c].name, values, colour: `--c${c % 8 + 1}` })));
   lineChart("Knee flexion", "degrees", Object.entries(s.knee_deg).map(([name, values], i) => ({ name, values, colour: sided(name, i) })));
-  const pick = (part) => Object.entries(s.height_m).filter(([name]) => name.includes(part)).map(([name, values], i) => ({ name, values, colour: sided(name, i) }));
-  lineChart("Height of the ankles", "m", pick("nkle"), false);
-  lineChart("Height of the wrists", "m", pick("rist"), false);
+  const pick = (part) => Object.entries(s.height_m).filter(([name]) => part.test(name)).map(([name, values], i) => ({ name, values, colour: sided(name, i) }));
+  lineChart("Height of the ankles", "m", pick(/ankle|foot/i), false);
+  lineChart("Height of the wrists", "m", pick(/wrist|hand/i), false);
   lineChart("Speed of the body", "m/s", [{ name: "root", values: s.speed_m_s, colour: "--c5" }]);
   lineChart("Cameras that agreed, mean over the joints", "views", [{ name: "views", values: s.views, colour: "--c8" }]);
   barChart("Feet on the ground", person.contacts);

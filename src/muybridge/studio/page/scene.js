@@ -32,7 +32,7 @@ void main() {
   if (flatten > .5) { o = vec4(shade.rgb * shade.a, shade.a); return; }
   vec3 m = normalize(n), v = normalize(from - w), k = normalize(vec3(-shadow.x, 1., -shadow.z));
   float key = max(dot(m, k), 0.), rim = pow(1. - max(dot(m, v), 0.), 3.);
-  vec3 light = mix(ground, sky, m.y * .5 + .5) + vec3(.62, .58, .52) * key;
+  vec3 light = mix(ground, sky, m.y * .5 + .5) + vec3(.52, .49, .44) * key;
   float gloss = pow(max(dot(m, normalize(k + v)), 0.), 40.) * .16;
   o = vec4((c.rgb * light + gloss + rim * .10) * c.a, c.a);
 }`;
@@ -232,7 +232,7 @@ function drawGl(from, eye, body, ghosts, w, h) {
   const lamp = Math.atan2(from[0] - view.target[0], from[2] - view.target[2]) + 0.75; // over the shoulder of the eye
   gl.uniform4f(parts.body.at("shadow"), -0.7 * Math.sin(lamp), 0, -0.7 * Math.cos(lamp), take.floor_m);
   gl.uniform4f(parts.body.at("shade"), 0, 0, 0, dark ? 0.42 : 0.17);
-  gl.uniform3fv(parts.body.at("sky"), dark ? [0.50, 0.52, 0.56] : [0.66, 0.67, 0.70]);
+  gl.uniform3fv(parts.body.at("sky"), dark ? [0.46, 0.48, 0.52] : [0.58, 0.59, 0.62]);
   gl.uniform3fv(parts.body.at("ground"), dark ? [0.20, 0.18, 0.16] : [0.40, 0.37, 0.33]);
   const count = body.length / 16;
   pointInstances(ghosts);
@@ -294,13 +294,16 @@ function home() {
   const spot = [o[0], take.floor_m + 0.92, o[2]];
   Object.assign(view, { target: spot, distance: Math.max(3.4, Math.min(far * 2.4, 14)), pitch: 0.2, through: -1, yaw: openYaw(spot) });
 }
-function openYaw(spot) { // stand between the cameras, so that no frustum hides the body
+function openYaw(spot) { // stand between the cameras, beside the path: no frustum hides the body
+  const person = take.people[state.person], a = person && jointAt(person, 0, 0), b = person && jointAt(person, person.count - 1, 0);
+  const path = a && b && Math.hypot(b[0] - a[0], b[2] - a[2]) > 0.5 ? Math.atan2(b[0] - a[0], b[2] - a[2]) : null;
   const angles = take.cameras.map(centre).map((c) => Math.atan2(c[0] - spot[0], c[2] - spot[2])).sort((a, b) => a - b);
   if (!angles.length) return 0.6;
   let best = 0.6, widest = 0;
   angles.forEach((a, i) => {
     const gap = (i + 1 < angles.length ? angles[i + 1] : angles[0] + 2 * Math.PI) - a;
-    if (gap > widest + 1e-3) { widest = gap; best = a + gap / 2; }
+    const middle = a + gap / 2, score = gap * (path === null ? 1 : 0.25 + Math.abs(Math.sin(middle - path)));
+    if (score > widest + 1e-3) { widest = score; best = middle; }
   });
   return best;
 }
