@@ -22,7 +22,6 @@ __all__ = ["Loop", "RigCalibration", "RigOptions", "rig_findings"]
 
 GOOD_RMS_PX = 1.0
 FOCAL_CHANGE = 0.03
-LITTLE_COVERAGE = 0.25
 NOTABLE_DELAY_FRAMES = 0.1
 
 
@@ -203,13 +202,5 @@ def _lens_findings(rig: RigCalibration, start: Cameras) -> Iterator[Finding]:
                 f"{name}'s focal length became {float(rig.cameras.matrix[c, 0, 0]):.0f} px in the "
                 f"rig, {100 * float(change[c]):+.1f} % from its own calibration.",
                 "Film the board nearer to this camera and tilted, over the whole picture.",
-                name,
-            )
-        if float(rig.coverage[c]) < LITTLE_COVERAGE:
-            yield Finding(
-                "calibrate",
-                "warning",
-                f"The board covered {100 * float(rig.coverage[c]):.0f} % of {name}'s picture.",
-                "Move the board into the corners of the picture.",
                 name,
             )

@@ -37,7 +37,7 @@ __all__ = [
     "rectify_points",
 ]
 
-FEWEST_VIEWS = 2
+FEWEST_VIEWS = 1
 CAP_PX = 20.0  # in the vote a corner that lies farther off counts as this far
 FRACTION = 16.0  # OpenCV gives disparity in sixteenths of a pixel
 
@@ -91,15 +91,15 @@ def calibrate_pair(
         refine: Lens parameters to adjust too, by their names in `geometry.bundle.PARAMETERS`.
 
     Raises:
-        InputError: If fewer than two views are shared.
+        InputError: If no view is shared.
     References:
         Zhang, A flexible new technique for camera calibration, IEEE TPAMI 22(11), 2000.
     """
     shared = sightings.posed.all(0)
     if int(shared.sum()) < FEWEST_VIEWS:
         raise InputError(
-            f"expected {FEWEST_VIEWS} or more pictures in which both {' and '.join(cameras.names)} "
-            f"see the board, got {int(shared.sum())}; hold the board where both see it"
+            f"expected a picture in which both {' and '.join(cameras.names)} see the board, got "
+            f"none; hold the board where both see it"
         )
     both = sightings.select((0, 1), shared)
     start, poses = start_pair(cameras, both, pose_candidates(cameras, both))
