@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,9 +104,9 @@ def _path(folder: Path, camera: str, start: int) -> Path:
 def _load(path: Path, key: str) -> Chunk | None:
     """A chunk, or None if there is none, it is damaged, or it belongs to something else."""
     try:
-        with np.load(path) as file:
+        with path.open("rb") as stream, np.load(stream) as file:
             if str(file["key"]) != key:
                 return None
             return Chunk(int(file["start"]), file["counts"], file["poses"], bool(file["last"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None

@@ -269,7 +269,7 @@ def load_keypoints(path: Path) -> Keypoints:
     """
     read_bytes(path, "keypoints (.npz)")
     try:
-        with np.load(path) as file:
+        with path.open("rb") as stream, np.load(stream) as file:
             arrays = {name: file[name] for name in file.files}
         return _from_arrays(arrays)
     except _DAMAGE as error:
