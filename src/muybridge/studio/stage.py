@@ -61,9 +61,9 @@ class Studio:
         self._closed = threading.Event()
         self.server = viser.ViserServer(host=host, port=port, label="muybridge", verbose=False)
         self.server.gui.configure_theme(
-            control_layout="collapsible", show_logo=False, show_share_button=False,
-            brand_color=MARKER_RGB,
-        )  # fmt: skip
+            show_logo=False, show_share_button=False, brand_color=MARKER_RGB
+        )
+        self.server.gui.main_panel.dock_right()
         self._set_scene()
         self._bodies = tuple(self._add_body(f, i) for i, f in enumerate(exhibit.figures) if f.clip)
         self._points = tuple(self._add_points(f, i) for i, f in enumerate(exhibit.figures))
@@ -294,7 +294,7 @@ class Studio:
                     frustum.image = image
 
 
-def set_value(handle: Any, value: float) -> None:
+def set_value(handle: Any, value: float | int) -> None:
     """Move a control; its callbacks run. (viser's annotations say read-only, its code does not.)"""
     handle.value = value
 
