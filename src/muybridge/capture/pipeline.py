@@ -1,0 +1,450 @@
+"""The whole job: a session in, a take out, stage by stage.
+
+    videos -> crop -> detect -\\
+    keypoints --------import---+-> sync -> associate -> refine -> reconstruct -> solve -> export
+    calibration -> calibrate -/
+
+Each stage reads files and writes files, so each can be kept when nothing it read has changed
+(`capture.stages`). Artefacts that a user wants lie in the out folder, the others in its `work/`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from muybridge.capture.associate import AssociateOptions, associate
+from muybridge.capture.calibrate import CalibrateOptions, calibrate_folder
+from muybridge.capture.crop import crop_video, read_crop, resolve_grid, write_crop
+from muybridge.capture.detect import DetectOptions, detect_videos, detection_findings
+from muybridge.capture.finding import Finding
+from muybridge.capture.inspect import Inspection, inspect_videos
+from muybridge.capture.picture_size import fit_size
+from muybridge.capture.reconstruct import ReconstructOptions, reconstruct
+from muybridge.capture.refine import RefineOptions, refine_cameras
+from muybridge.capture.session import Session
+from muybridge.capture.solve import SolveOptions, solve_take
+from muybridge.capture.stages import Outcome, Workshop
+from muybridge.capture.sync import SyncOptions, resample, synchronise
+from muybridge.capture.take import PersonTake, Take
+from muybridge.errors import InputError
+from muybridge.files.atomic import write_text
+from muybridge.files.bvh import write_bvh
+from muybridge.files.c3d import write_c3d
+from muybridge.files.calibration import read_calibration, write_calibration
+from muybridge.files.clip import load_clip, load_markers, save_clip, save_markers
+from muybridge.files.gltf import write_glb
+from muybridge.files.keypoints import (
+    apply_corrections,
+    load_keypoints,
+    read_keypoints_folder,
+    save_keypoints,
+)
+from muybridge.files.trc import write_trc
+from muybridge.files.video import VideoInfo
+from muybridge.geometry.camera import Cameras
+from muybridge.motion.keypoints import Keypoints
+
+__all__ = ["CaptureOptions", "Listener", "capture", "load_take"]
+
+TAKE = "take"
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """What a user may choose about a whole capture.
+
+    Attributes:
+        keypoints: Start from SESSION/keypoints instead of from the videos.
+        backend: What runs the detector.
+        grid: ROWSxCOLUMNS of a four-up video; found from the pictures when None.
+        refine: "auto" refines the cameras from the person where that helps; "off" never does.
+        people: Keep at most this many people; all that enough cameras saw when None.
+        min_views: Cameras that must see a person for them to be captured.
+        smoothness: Of the solved motion; 1 is the default, 0 follows the markers.
+    """
+
+    keypoints: bool = False
+    backend: Literal["torch", "onnx"] = "torch"
+    grid: str | None = None
+    refine: Literal["auto", "off"] = "auto"
+    people: int | None = None
+    min_views: int = 2
+    smoothness: float = 1.0
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told how the work goes on.
+
+    Attributes:
+        started: Called with a stage's name when it is about to run.
+        progress: Called with (done, total) by long stages.
+        ended: Called with the outcome and what the stage found.
+    """
+
+    started: Callable[[str], None] = field(default=lambda _: None)
+    progress: Callable[[int, int], None] = field(default=lambda _done, _total: None)
+    ended: Callable[[Outcome, Sequence[Finding]], None] = field(default=lambda _o, _f: None)
+
+
+@dataclass
+class _Job:
+    """One capture under way: where it reads and writes, and how its stages run."""
+
+    session: Session
+    options: CaptureOptions
+    listener: Listener
+    shop: Workshop
+
+    def path(self, name: str) -> Path:
+        return self.shop.work / name
+
+    def stage(
+        self,
+        name: str,
+        inputs: Sequence[Path],
+        options: object,
+        outputs: Sequence[Path],
+        job: Callable[[], Sequence[Finding]],
+    ) -> None:
+        """Run or keep one stage; its findings are one more artefact."""
+        said = self.path(f"findings/{name}.json")
+
+        def work() -> None:
+            self.listener.started(name)
+            found = job()
+            write_text(said, json.dumps([asdict(finding) for finding in found], indent=1))
+
+        outcome = self.shop.run(name, inputs, options, [*outputs, said], work)
+        self.listener.ended(outcome, _read_findings(said))
+
+
+def _read_findings(path: Path) -> tuple[Finding, ...]:
+    return tuple(Finding(**fields) for fields in json.loads(path.read_text()))
+
+
+def capture(
+    session: Session,
+    folder: Path,
+    options: CaptureOptions | None = None,
+    listener: Listener | None = None,
+) -> Take:
+    """Turn a session into a take; stages whose input has not changed are kept.
+
+    Args:
+        session: What the user handed over.
+        folder: The out folder; made when absent.
+        options: See `CaptureOptions`.
+        listener: See `Listener`.
+    Returns:
+        The take; `take.bvh`, `.glb`, `.c3d`, `.trc` and `calibration.yaml` lie in `folder`.
+    Raises:
+        InputError: If a part of the session is missing or cannot be used.
+    """
+    job = _Job(session, options or CaptureOptions(), listener or Listener(), Workshop(folder))
+    if session.calibration is None:
+        raise InputError(
+            f"expected a calibration in {session.folder / 'calibration'}, found none; put a "
+            "calibration file there, or board pictures or videos of every camera"
+        )
+    _check_room(folder)
+    inspection = _inspect(job)
+    detected, names, fps = _detect(job, inspection)
+    given = _calibrate(job, names, inspection)
+    people = _people(job, detected, given)
+    _refine(job, people, given)
+    _reconstruct_and_solve(job, people)
+    _write_record(job, inspection, names, fps)
+    return load_take(folder)
+
+
+def _check_room(folder: Path) -> None:
+    """Make the out folder and prove that it can be written to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "work" / "room", "x")
+    (folder / "work" / "room").unlink()
+
+
+def _inspect(job: _Job) -> Inspection | None:
+    """Probe the videos, cutting a lone four-up video first; None where there are only keypoints."""
+    videos = job.session.videos
+    if not videos or (job.options.keypoints and len(videos) < 2):
+        return None
+    if len(videos) == 1:
+        videos = _crop(job, videos[0])
+    inspection = inspect_videos(videos)
+    job.listener.ended(Outcome("inspect", "done", 0.0, ""), inspection.findings)
+    return inspection
+
+
+def _crop(job: _Job, video: Path) -> tuple[Path, ...]:
+    grid, folder = job.path("crop.yaml"), job.path("crop")
+
+    def find() -> list[Finding]:
+        crop = resolve_grid(video, job.options.grid)
+        write_crop(grid, crop)
+        sentence = f"{video.name} is a grid of {len(crop.views)} pictures; it is cut into cameras."
+        return [Finding("crop", "info", sentence)]
+
+    def cut() -> list[Finding]:
+        crop_video(video, read_crop(grid), folder, job.listener.progress)
+        return []
+
+    job.stage("grid", [video], job.options.grid, [grid], find)
+    targets = tuple(folder / f"{view.name}.mp4" for view in read_crop(grid).views)
+    job.stage("crop", [video, grid], None, targets, cut)
+    return targets
+
+
+def _detect(job: _Job, inspection: Inspection | None) -> tuple[Path, tuple[str, ...], float]:
+    """Keypoints from the videos or from the user's files; their path, cameras and frame rate."""
+    target = job.path("keypoints.npz")
+    source = job.session.keypoints
+    from_files = job.options.keypoints or inspection is None
+    if from_files and source is None:
+        raise InputError(
+            f"expected detections in {job.session.folder / 'keypoints'}, found none; put one "
+            "folder of JSON files a camera there, or leave out --keypoints to use the videos"
+        )
+    fps = inspection.fps if inspection else None
+    options = DetectOptions(backend=job.options.backend)
+
+    def read() -> list[Finding]:
+        assert source is not None, "checked above"
+        save_keypoints(target, read_keypoints_folder(source, fps))
+        return []
+
+    def look() -> list[Finding]:
+        assert inspection is not None, "checked above"
+        detections = detect_videos(
+            [video.path for video in inspection.videos],
+            options=options,
+            partial_folder=job.path("partial"),
+            on_progress=job.listener.progress,
+        )
+        save_keypoints(target, detections)
+        return list(detection_findings(detections, options))
+
+    if from_files:
+        assert source is not None, "checked above"
+        job.stage("import", [source], fps, [target], read)
+    else:
+        assert inspection is not None, "checked above"
+        inputs = [video.path for video in inspection.videos]
+        job.stage("detect", inputs, options, [target], look)
+    keypoints = load_keypoints(target)
+    return target, keypoints.cameras, keypoints.fps
+
+
+def _calibrate(job: _Job, names: Sequence[str], inspection: Inspection | None) -> Path:
+    """The given calibration, in the order of the cameras and fitted to the pictures' sizes."""
+    target, source = job.path("calibration_given.yaml"), job.session.calibration
+    assert source is not None, "checked by capture"
+    sizes = [(v.width, v.height) for v in inspection.videos] if inspection else None
+    videos = [v.path for v in inspection.videos] if inspection else None
+
+    options = CalibrateOptions()
+
+    def work() -> list[Finding]:
+        result = calibrate_folder(source, names, options, job.listener.progress)
+        cameras, findings = result.cameras, list(result.findings)
+        if sizes:
+            cameras, fitted = fit_size(cameras, sizes, videos)
+            findings += fitted
+        write_calibration(target, cameras)
+        return findings
+
+    job.stage("calibrate", [source], [options, list(names), sizes], [target], work)
+    return target
+
+
+def _people(job: _Job, detected: Path, given: Path) -> Path:
+    """Corrections, common clock, identities: one slot a person, the main one first."""
+    synced, clock, people = (job.path(n) for n in ("synced.npz", "clock.json", "people.npz"))
+    edits = job.session.corrections
+    clocks, identities = SyncOptions(), AssociateOptions(min_views=job.options.min_views)
+
+    def on_one_clock() -> list[Finding]:
+        keypoints = load_keypoints(detected)
+        if edits:
+            keypoints = apply_corrections(keypoints, edits)
+        sync = synchronise(keypoints, read_calibration(given), clocks)
+        save_keypoints(synced, resample(keypoints, sync))
+        write_text(clock, json.dumps({"offsets_frames": sync.offsets_frames.tolist()}))
+        return list(sync.findings)
+
+    def who_is_who() -> list[Finding]:
+        found = associate(load_keypoints(synced), read_calibration(given), identities)
+        save_keypoints(people, _one_slot_each(found.people[: job.options.people]))
+        return list(found.findings)
+
+    inputs = [detected, given, *([edits] if edits else [])]
+    job.stage("sync", inputs, clocks, [synced, clock], on_one_clock)
+    choice = [identities, job.options.people]
+    job.stage("associate", [synced, given], choice, [people], who_is_who)
+    return people
+
+
+def _one_slot_each(people: Sequence[Keypoints]) -> Keypoints:
+    """Several people's keypoints as one, slot p for person p."""
+    if not people:
+        raise InputError(
+            "expected a person seen by at least two cameras, found nobody; check that the cameras "
+            "look at the same place and that the calibration belongs to them"
+        )
+    corrected = [p.corrected for p in people if p.corrected is not None]
+    return replace(
+        people[0],
+        points_px=torch.cat([p.points_px for p in people], dim=2),
+        confidence=torch.cat([p.confidence for p in people], dim=2),
+        corrected=torch.cat(corrected, dim=2) if len(corrected) == len(people) else None,
+    )
+
+
+def _person(keypoints: Keypoints, index: int) -> Keypoints:
+    one = slice(index, index + 1)
+    return replace(
+        keypoints,
+        points_px=keypoints.points_px[:, :, one],
+        confidence=keypoints.confidence[:, :, one],
+        corrected=None if keypoints.corrected is None else keypoints.corrected[:, :, one],
+    )
+
+
+def _refine(job: _Job, people: Path, given: Path) -> None:
+    target = job.shop.folder / "calibration.yaml"
+    options = RefineOptions()
+
+    def work() -> list[Finding]:
+        cameras = read_calibration(given)
+        if job.options.refine == "off":
+            write_calibration(target, cameras)
+            return []
+        refined = refine_cameras(_person(load_keypoints(people), 0), cameras, options)
+        write_calibration(target, refined.cameras)
+        return list(refined.findings)
+
+    job.stage("refine", [people, given], [job.options.refine, options], [target], work)
+
+
+def _reconstruct_and_solve(job: _Job, people: Path) -> None:
+    keypoints = load_keypoints(people)
+    calibration = job.shop.folder / "calibration.yaml"
+    for index in range(keypoints.points_px.shape[2]):
+        name = f"person{index + 1}"
+        points, clip = job.path(f"{name}_markers.npz"), job.path(f"{name}_clip.npz")
+        _one_person(job, index, [people, calibration], points, clip)
+        stem = TAKE if index == 0 else f"{TAKE}_{name}"
+        _export(job, name, points, clip, stem)
+
+
+def _one_person(job: _Job, index: int, inputs: Sequence[Path], points: Path, clip: Path) -> None:
+    name = f"person{index + 1}"
+    how, fitting = ReconstructOptions(), SolveOptions(smoothness=job.options.smoothness)
+
+    def triangulate() -> list[Finding]:
+        people, calibration = inputs
+        keypoints = _person(load_keypoints(people), index)
+        markers = reconstruct(keypoints, read_calibration(calibration), how)
+        save_markers(points, markers)
+        return []
+
+    def fit() -> list[Finding]:
+        solution = solve_take(load_markers(points), fitting)
+        save_clip(clip, replace(solution.clip, name=f"{job.session.name}_{name}"))
+        return list(solution.findings)
+
+    job.stage(f"reconstruct_{name}", inputs, [index, how], [points], triangulate)
+    job.stage(f"solve_{name}", [points], fitting, [clip], fit)
+
+
+def _export(job: _Job, name: str, points: Path, clip: Path, stem: str) -> None:
+    suffixes = (".bvh", ".glb", ".c3d", ".trc")
+    bvh, glb, c3d, trc = targets = [job.shop.folder / f"{stem}{suffix}" for suffix in suffixes]
+
+    def work() -> list[Finding]:
+        solved, markers = load_clip(clip), load_markers(points)
+        write_bvh(bvh, solved)
+        write_glb(glb, solved)
+        write_c3d(c3d, markers)
+        write_trc(trc, markers)
+        return []
+
+    job.stage(f"export_{name}", [points, clip], None, targets, work)
+
+
+def _write_record(
+    job: _Job, inspection: Inspection | None, names: Sequence[str], fps: float
+) -> None:
+    """What a reader of the out folder needs beside the artefacts; nothing is computed again."""
+    by_name = {video.name: video for video in inspection.videos} if inspection else {}
+    videos = [_plain_video(by_name.get(name)) for name in names]
+    findings = [*(inspection.findings if inspection else ())]
+    for outcome in job.shop.outcomes:
+        findings += _read_findings(job.path(f"findings/{outcome.stage}.json"))
+    record = {
+        "name": job.session.name,
+        "fps": fps,
+        "videos": videos,
+        "findings": [asdict(finding) for finding in findings],
+        "seconds": {outcome.stage: round(outcome.seconds, 4) for outcome in job.shop.outcomes},
+        "people": [
+            o.stage.removeprefix("solve_")
+            for o in job.shop.outcomes
+            if o.stage.startswith("solve_")
+        ],
+    }
+    write_text(job.path("take.json"), json.dumps(record, indent=1))
+
+
+def _plain_video(video: VideoInfo | None) -> dict[str, object] | None:
+    return None if video is None else asdict(video) | {"path": str(video.path.resolve())}
+
+
+def load_take(folder: Path) -> Take:
+    """Read a take back from its out folder.
+
+    Raises:
+        InputError: If the folder holds no finished take.
+    """
+    work = folder / "work"
+    try:
+        record = json.loads((work / "take.json").read_text())
+        clock = json.loads((work / "clock.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"expected a finished take in {folder}, found none ({error}); run `muybridge capture`"
+        ) from error
+    keypoints = load_keypoints(work / "people.npz")
+    people = tuple(
+        PersonTake(
+            name,
+            _person(keypoints, index),
+            load_markers(work / f"{name}_markers.npz"),
+            load_clip(work / f"{name}_clip.npz"),
+        )
+        for index, name in enumerate(record["people"])
+    )
+    return Take(
+        name=record["name"],
+        fps=record["fps"],
+        videos=tuple(
+            None if v is None else VideoInfo(**(v | {"path": Path(v["path"])}))
+            for v in record["videos"]
+        ),
+        cameras=_calibration_of(folder),
+        people=people,
+        offsets_frames=torch.tensor(clock["offsets_frames"], dtype=torch.float64),
+        findings=tuple(Finding(**fields) for fields in record["findings"]),
+        seconds=record["seconds"],
+    )
+
+
+def _calibration_of(folder: Path) -> Cameras:
+    return read_calibration(folder / "calibration.yaml")
