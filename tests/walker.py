@@ -1,4 +1,4 @@
-"""A walking person with known truth: joints of a recorded BVH walk as markers, with injected faults.
+"""A walking person with known truth: joints of a recorded BVH walk as markers, with faults.
 
 T frames, M markers. The walk's own skeleton has other proportions, spine and shoulders than our
 template, so that the solver is not asked to find back its own model.

@@ -50,6 +50,11 @@ def interpolate(
     return torch.from_numpy(filled) + carrier.unsqueeze(1)
 
 
+def _continued(track: Float[Tensor, "t 3"], count: int) -> Float[Tensor, "n 3"]:
+    """What would come before the first frame: the track turned by half a turn about its start."""
+    return 2.0 * track[:5].nanmedian(dim=0).values - track[5 : 5 + count]
+
+
 def despike(
     points: Float[Tensor, "t m 3"], fps: float, seconds: float = 0.15, threshold: float = 0.12
 ) -> Float[Tensor, "t m 3"]:
@@ -64,11 +69,14 @@ def despike(
         The points, NaN where they were unseen or far.
     """
     half = max(2, round(seconds * fps))
+    if len(points) < half + 5:
+        return points
     calm = points.clone()
-    edge = points.new_full((half, 3), torch.nan)
     for marker in range(points.shape[1]):  # one at a time: the neighbourhoods are large
         track = points[:, marker]
-        neighbours = torch.cat((edge, track, edge)).unfold(0, 2 * half + 1, 1)
+        before = _continued(track, half).flip(0)
+        padded = torch.cat((before, track, _continued(track.flip(0), half)))
+        neighbours = padded.unfold(0, 2 * half + 1, 1)
         middle = neighbours.nanmedian(dim=-1).values
         far = (track - middle).norm(dim=-1) > threshold
         if not bool(far.all()):
