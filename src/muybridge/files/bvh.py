@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -184,7 +185,7 @@ def write_bvh_file(path: Path, file: BvhFile, *, decimals: int = 6) -> None:
         f"{format_hierarchy(tree)}MOTION\nFrames: {len(file.values)}\n"
         f"Frame Time: {format_frame_time(file.fps)}\n"
     )
-    write_parts(path, (head.encode(), *format_table(file.values, decimals)))
+    write_parts(path, chain((head.encode(),), format_table(file.values, decimals)))
 
 
 def bvh_from_clip(clip: Clip, unit: Unit = "cm", *, like: BvhFile | None = None) -> BvhFile:

@@ -185,7 +185,7 @@ def _rate(seconds: float, text: str) -> float:
     mantissa = text.lower().partition("e")[0]
     decimals = len(mantissa.partition(".")[2]) if "e" not in text.lower() else 17
     rate = 1.0 / seconds
-    for guess in (round(rate), round(rate * 1.001) / 1.001, round(rate, 2)):
+    for guess in (round(rate), round(rate * 1.001) * 1000 / 1001, round(rate, 2)):
         if guess > 0.0 and f"{1.0 / guess:.{decimals}f}" == f"{seconds:.{decimals}f}":
             return float(guess)
     return rate

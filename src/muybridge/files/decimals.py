@@ -65,7 +65,9 @@ def _fixed_decimals(block: bytes) -> Numbers | None:
     decimals = next((k for k, byte in enumerate(data[first : first + 19]) if byte <= 32), 19)
     if decimals == 19 or int(dots[-1]) + decimals + 1 >= len(data):
         return None
-    if not (data[dots + decimals + 1] <= 32).all():
+    signs = np.flatnonzero((data == ord("-")) | (data == ord("+")))
+    misplaced = (data[signs - 1] > 32) & (signs > 0) | (data[signs + 1] < ord("0"))
+    if misplaced.any() or not (data[dots + decimals + 1] <= 32).all():
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # numpy's word for "not a number"
