@@ -28,7 +28,7 @@ from muybridge.geometry.triangulation import (
 from muybridge.motion.keypoints import Keypoints
 from muybridge.motion.markers import Markers
 
-__all__ = ["ReconstructOptions", "reconstruct"]
+__all__ = ["ReconstructOptions", "reconstruct", "unbias"]
 
 WINDOW = 480  # frames solved together
 MARGIN = 30  # frames solved on either side of a window and thrown away
@@ -41,24 +41,27 @@ class ReconstructOptions:
     """How `reconstruct` works.
 
     Attributes:
-        mode: "coherent" is the default described above; "independent" triangulates each point of
-            each frame alone by consensus of views; "pose2sim" repeats Pose2Sim's algorithm with
-            its thresholds and marker names, picks the person itself, and uses no other option.
+        mode: "default" is the coherent estimate described above; "independent" triangulates each
+            point of each frame alone by consensus of views; "pose2sim" repeats that tool's
+            algorithm with its thresholds and names, picks the person itself, ignores the rest.
         min_confidence: Detections below this are not used.
         gate_px: A view agrees with a point when its reprojection error is below this, pixels.
         acceleration_std: Typical acceleration of a joint, m/s^2: smaller is smoother.
         bone_std: How much a bone may seem to change its length, metres.
         sigma_px: Noise of the detections, pixels per axis; estimated from the take when None.
         bone_lengths: Known bone lengths, metres, in the order of `bone_pairs`; estimated when None.
+        offset_px: Known detector offsets, pixels, for instance of `refine_cameras`: detection =
+            projection + offset. Hand-corrected joints have none.
     """
 
-    mode: Literal["coherent", "independent", "pose2sim"] = "coherent"
+    mode: Literal["default", "independent", "pose2sim"] = "default"
     min_confidence: float = 0.05
     gate_px: float = 30.0
     acceleration_std: float = 30.0
     bone_std: float = 0.010
     sigma_px: float | None = None
     bone_lengths: Float[Tensor, b] | None = None
+    offset_px: Float[Tensor, "c j 2"] | None = None
 
 
 def reconstruct(
@@ -98,6 +101,15 @@ def reconstruct(
     return _coherent(start, known, (points_px, confidence), cameras, (keypoints, motion, options))
 
 
+def unbias(keypoints: Keypoints, offset_px: Float[Tensor, "c j 2"]) -> Keypoints:
+    """Detections less the detector's constant offsets, pixels; hand-corrected joints stay."""
+    points_px = keypoints.points_px - offset_px[:, None, None]
+    if keypoints.corrected is not None:
+        kept = keypoints.corrected.unsqueeze(-1)
+        points_px = torch.where(kept, keypoints.points_px, points_px)
+    return replace(keypoints, points_px=points_px)
+
+
 def _check(keypoints: Keypoints, cameras: Cameras) -> None:
     people = keypoints.points_px.shape[2]
     if people != 1:
@@ -115,6 +127,8 @@ def _trusted(
     keypoints: Keypoints, options: ReconstructOptions
 ) -> tuple[Float[Tensor, "c t j 2"], Float[Tensor, "c t j"]]:
     """Detections that may be used, and their weights; a hand-corrected joint weighs 1."""
+    if options.offset_px is not None:
+        keypoints = unbias(keypoints, options.offset_px)
     points_px, confidence = keypoints.points_px[:, :, 0], keypoints.confidence[:, :, 0]
     confidence = torch.where(confidence >= options.min_confidence, confidence, 0.0)
     if keypoints.corrected is not None:

@@ -29,7 +29,7 @@ from muybridge.geometry.triangulation import (
 )
 from muybridge.motion.keypoints import Keypoints
 
-__all__ = ["RefineOptions", "Refinement", "heldout_px", "refine_cameras", "unbias"]
+__all__ = ["RefineOptions", "Refinement", "heldout_px", "refine_cameras"]
 
 FEWEST_FRAMES = 8
 STATURE_PARTS = 0.779  # trunk + thigh + shank of a standing height, Drillis & Contini 1966
@@ -44,14 +44,14 @@ class RefineOptions:
         baseline: Two camera names and the measured distance between them, metres: sets the scale.
         body_height_m: Standing height of the person, metres: sets the scale when no baseline does.
         prior: What is believed beforehand; `focal_relative` there frees the lenses.
-        most_frames: Frames used, evenly spread.
+        most_frames: Frames used, evenly spread; half as many decide whether it helps.
         least_gain: Fraction by which the held-out error must fall for a change to be kept.
     """
 
     baseline: tuple[str, str, float] | None = None
     body_height_m: float | None = None
     prior: AdjustmentPrior = field(default_factory=AdjustmentPrior)
-    most_frames: int = 120
+    most_frames: int = 240
     least_gain: float = 0.02
 
 
@@ -62,8 +62,8 @@ class Refinement:
     Attributes:
         cameras: To be used from here on: refined, or as given when refining did not help.
         accepted: Whether they are refined.
-        offset_px: What the detector adds to each joint in each camera, pixels; take it off with
-            `unbias`. Zero where offsets did not help.
+        offset_px: What the detector adds to each joint in each camera, pixels; give it to
+            `ReconstructOptions`. Zero where offsets did not help.
         bone_lengths: Median bone lengths, metres, in the order of `trajectories.bone_pairs`.
         before_px: Median reprojection error of each camera as given, all detections, pixels.
         after_px: The same afterwards, offsets taken off.
@@ -96,17 +96,13 @@ class _Views(NamedTuple):
     def frames(self, index: slice | Tensor) -> _Views:
         return _Views(self.points_px[:, index], self.weight[:, index])
 
+    def spread(self, most: int) -> _Views:
+        """At most so many frames, evenly spread over the take."""
+        length = self.points_px.shape[1]
+        return self.frames(torch.linspace(0, length - 1, min(length, most)).round().long())
+
     def less(self, offset_px: Float[Tensor, "c j 2"]) -> _Views:
         return self._replace(points_px=self.points_px - offset_px.unsqueeze(1))
-
-
-def unbias(keypoints: Keypoints, offset_px: Float[Tensor, "c j 2"]) -> Keypoints:
-    """Detections less the detector's constant offsets, pixels; hand-corrected joints stay."""
-    points_px = keypoints.points_px - offset_px[:, None, None]
-    if keypoints.corrected is not None:
-        kept = keypoints.corrected.unsqueeze(-1)
-        points_px = torch.where(kept, keypoints.points_px, points_px)
-    return replace(keypoints, points_px=points_px)
 
 
 def refine_cameras(
@@ -129,11 +125,10 @@ def refine_cameras(
     options = options or RefineOptions()
     views = _views(keypoints, cameras)
     length = views.points_px.shape[1]
-    spread = torch.linspace(0, length - 1, min(length, options.most_frames)).round().long()
-    used = views.frames(spread)
+    used = views.spread(options.most_frames)
     if length < FEWEST_FRAMES or int(((used.weight > 0.0).sum(0) >= 2).sum()) < 50:
         return _unchanged(views, cameras, keypoints, "too little of the person was seen")
-    prior, before, after = _cross_validate(used, cameras, options)
+    prior, before, after = _cross_validate(views.spread(options.most_frames // 2), cameras, options)
     if prior is None:
         return _unchanged(
             views, cameras, keypoints, "refining did not predict unseen cameras better", before

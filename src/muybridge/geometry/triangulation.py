@@ -47,7 +47,7 @@ class TriangulationOptions:
         sigma_px: Standard deviation of a detection of confidence 1, pixels per axis; scales the
             covariance only.
         steps: Gauss-Newton steps after the search; each one asks again which views agree.
-        min_parallax_deg: Points whose agreeing rays all meet at a smaller angle become NaN.
+        min_parallax_deg: Points whose agreeing rays all run closer to one line become NaN.
     """
 
     gate_px: float = 12.0
@@ -382,14 +382,19 @@ def _search(
 def _widest_cosine(
     points: Float[Tensor, "3 n"], views: _Views, agree: Bool[Tensor, "c n"]
 ) -> Float[Tensor, "n"]:
-    """Cosine of the largest angle between two agreeing rays."""
+    """Cosine of the angle between the two agreeing rays nearest to a right angle.
+
+    Rays that point at each other (cameras face to face) fix depth no better than parallel ones.
+    """
     centres = -(views.rotation.mT @ views.translation.unsqueeze(-1))
     ray = points - centres  # c 3 n
     ray = ray / ray.norm(dim=1, keepdim=True)
     smallest = torch.ones_like(points[0])
     for a, b in combinations(range(len(centres)), 2):
         both = agree[a] & agree[b]
-        smallest = torch.where(both, torch.minimum(smallest, (ray[a] * ray[b]).sum(0)), smallest)
+        smallest = torch.where(
+            both, torch.minimum(smallest, (ray[a] * ray[b]).sum(0).abs()), smallest
+        )
     return smallest
 
 

@@ -1,0 +1,141 @@
+"""Self-calibration from a person: truth recovered, a good rig left alone, the demo's figures."""
+
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.capture.walk_views import JOINTS, path_world, walk_views
+from tests.demo import demo_cameras, demo_person
+from tests.rigs import perturbed, ring
+
+from muybridge.capture.reconstruct import ReconstructOptions, reconstruct, unbias
+from muybridge.capture.refine import RefineOptions, heldout_px, refine_cameras
+from muybridge.errors import InputError
+from muybridge.geometry.camera import Cameras
+from muybridge.geometry.rigid import align
+from muybridge.geometry.rotation import rotvec_from_matrix
+from muybridge.motion.keypoints import Keypoints
+
+
+def _apart(found: Cameras, truth: Cameras) -> tuple[float, float]:
+    """Largest distance (metres) and angle (degrees) of a camera, rigidly aligned: scale counts."""
+    fit = align(found.centres_world, truth.centres_world)
+    distance = (fit.apply(found.centres_world) - truth.centres_world).norm(dim=-1)
+    turn = rotvec_from_matrix(found.rotation @ fit.rotation.mT @ truth.rotation.mT)
+    return float(distance.max()), float(turn.norm(dim=-1).rad2deg().max())
+
+
+def _frames(keypoints: Keypoints, cut: slice) -> Keypoints:
+    return replace(
+        keypoints, points_px=keypoints.points_px[:, cut], confidence=keypoints.confidence[:, cut]
+    )
+
+
+@pytest.mark.parametrize("count", [3, 4, 6])
+def test_a_shaken_rig_comes_back_with_a_baseline(count: int) -> None:
+    truth = ring(count, radius=4.5)
+    views = walk_views(truth, sigma_px=2.0, dropped=0.05, gross=0.03, seed=count)
+    given = perturbed(truth, 2.0, 0.1, seed=count)
+    baseline = float((truth.centres_world[0] - truth.centres_world[1]).norm())
+    started = time.perf_counter()
+    found = refine_cameras(
+        views.keypoints, given, RefineOptions(baseline=("cam01", "cam02", baseline))
+    )
+    assert time.perf_counter() - started < 5.0
+    distance, angle = _apart(found.cameras, truth)
+    assert found.accepted
+    assert distance < 0.010
+    assert angle < 0.2
+    assert float(found.heldout_after_px.max()) < 5.0 < float(found.heldout_before_px.min())
+
+
+def test_body_height_sets_the_scale() -> None:
+    truth = ring(4, radius=4.5)
+    points = path_world()
+    legs = 0.0
+    for side in ("left", "right"):
+        for a, b in (("shoulder", "hip"), ("hip", "knee"), ("knee", "ankle")):
+            ends = [points[:, JOINTS.index(f"{side}_{j}")] for j in (a, b)]
+            legs += float((ends[0] - ends[1]).norm(dim=-1).median()) / 2.0
+    views = walk_views(truth, sigma_px=2.0, dropped=0.0, gross=0.0)
+    grown = replace(truth, translation=1.05 * truth.translation)  # a world 5 % too large
+    given = perturbed(grown, 1.0, 0.05, seed=2)
+    found = refine_cameras(views.keypoints, given, RefineOptions(body_height_m=legs / 0.779))
+    assert _apart(given, truth)[0] > 0.1
+    assert _apart(found.cameras, truth)[0] < 0.015
+
+
+def test_a_good_rig_is_left_alone() -> None:
+    views = walk_views(sigma_px=2.0, dropped=0.0, gross=0.0)
+    found = refine_cameras(views.keypoints, views.cameras)
+    assert not found.accepted
+    assert found.cameras is views.cameras
+    assert float(found.moved_m.abs().max()) == 0.0
+    assert "kept" in found.findings[0].sentence
+
+
+def test_a_biased_camera_is_named() -> None:
+    views = walk_views(sigma_px=2.0, dropped=0.0, gross=0.0)
+    shifted = views.keypoints.points_px.clone()
+    shifted[2] += torch.tensor([16.0, -12.0], dtype=torch.float64)
+    found = refine_cameras(replace(views.keypoints, points_px=shifted), views.cameras)
+    assert found.accepted
+    named = {f.camera: f for f in found.findings}
+    assert named["cam03"].severity == "warning"
+    assert "biased" in named["cam03"].sentence
+    assert float(found.after_px[2]) < 0.3 * float(found.before_px[2])
+
+
+def test_too_little_keeps_the_calibration_and_wrong_input_is_named() -> None:
+    views = walk_views()
+    short = refine_cameras(_frames(views.keypoints, slice(0, 4)), views.cameras)
+    assert not short.accepted
+    assert "too little" in short.findings[0].sentence
+    rig = perturbed(views.cameras, 2.0, 0.1, seed=0)
+    unknown = RefineOptions(baseline=("cam01", "cam9", 1.0))
+    with pytest.raises(InputError, match="baseline between two of"):
+        refine_cameras(views.keypoints, rig, unknown)
+    with pytest.raises(InputError, match="match the cameras by name"):
+        refine_cameras(views.keypoints, views.cameras.select([0, 1]))
+
+
+def test_heldout_error_is_of_cameras_that_took_no_part() -> None:
+    views = walk_views(sigma_px=0.0, dropped=0.0, gross=0.0)
+    seen, weight = views.keypoints.points_px[:, :, 0].clone(), views.keypoints.confidence[:, :, 0]
+    shift = torch.tensor([9.0, -4.0], dtype=torch.float64)
+    seen[1] += shift
+    error = heldout_px(seen, weight, views.cameras)
+    torch.testing.assert_close(error[1], shift.expand_as(error[1]), rtol=0.0, atol=1e-6)
+
+
+def test_the_demo_predicts_a_held_out_camera() -> None:
+    """Refined on frames 0 to 49; frames 50 to 99: three cameras predict the fourth."""
+    keypoints, given = demo_person(), demo_cameras()
+    refined = refine_cameras(_frames(keypoints, slice(0, 50)), given)
+    assert refined.accepted
+    test = _frames(keypoints, slice(50, 100))
+    for camera, name in enumerate(given.names):
+        others = [c for c in range(4) if c != camera]
+        three = test.select_cameras([given.names[c] for c in others])
+        options = ReconstructOptions(
+            offset_px=refined.offset_px[others], bone_lengths=refined.bone_lengths
+        )
+        points = reconstruct(three, refined.cameras.select(others), options).points_world
+        predicted = refined.cameras.select([camera]).project(points)[0]
+        seen = unbias(test, refined.offset_px).points_px[camera, :, 0]
+        error = float((predicted - seen).norm(dim=-1).nanmedian())
+        assert error <= 13.0, f"{name}: {error:.1f} px"
+
+
+def test_the_demo_is_refined_in_time_and_says_what_was_wrong() -> None:
+    keypoints, given = demo_person(), demo_cameras()
+    refine_cameras(keypoints, given)
+    started = time.process_time()
+    refined = refine_cameras(keypoints, given)
+    assert time.process_time() - started < 3.0  # cpu; 1.5 s wall on two free cores
+    assert bool((refined.heldout_after_px < refined.heldout_before_px).all())
+    assert float(refined.after_px.max()) < 6.0
+    worst = [f for f in refined.findings if f.camera == "cam03"]
+    assert worst[0].severity == "warning"
+    assert "biased" in worst[0].sentence
