@@ -51,8 +51,11 @@ def gather_cells(
     return flat.gather(1, cells.unsqueeze(-1).expand(-1, -1, flat.shape[-1]))
 
 
-def row_column(cells: Int[Tensor, "*n"], width: int) -> Float[Tensor, "*n 2"]:
-    """Row and column of the cells numbered row * width + column."""
+def row_column(cells: Int[Tensor, "*n"], width: int | Tensor) -> Float[Tensor, "*n 2"]:
+    """Row and column of the cells numbered row * width + column.
+
+    The width is a tensor while torch traces the network for ONNX.
+    """
     return torch.stack((cells // width, cells % width), dim=-1).float()
 
 
