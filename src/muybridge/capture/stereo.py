@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 FEWEST_VIEWS = 1
+MOST_VOTERS = 24  # views that propose and judge poses
 CAP_PX = 20.0  # in the vote a corner that lies farther off counts as this far
 FRACTION = 16.0  # OpenCV gives disparity in sixteenths of a pixel
 
@@ -120,45 +121,47 @@ def start_pair(cameras: Cameras, sightings: Sightings, candidates: Rigid) -> tup
         sightings: Views that both cameras saw.
         candidates: camera_from_board, two for each camera and view (`pose_candidates`).
     """
-    first = Rigid(candidates.rotation[0], candidates.translation[0])
-    second = Rigid(candidates.rotation[1], candidates.translation[1])
+    some = (
+        torch.linspace(0, candidates.translation.shape[1] - 1, MOST_VOTERS).round().unique().long()
+    )
+    first, second = (
+        Rigid(candidates.rotation[c][some], candidates.translation[c][some]) for c in (0, 1)
+    )
     proposals = Rigid(second.rotation[:, None], second.translation[:, None]).compose(
         Rigid(first.rotation[:, :, None], first.translation[:, :, None]).inverse()
     )
     rotation, translation = proposals.rotation.flatten(0, 2), proposals.translation.flatten(0, 2)
     known = translation.isfinite().all(-1)
     rotation, translation = rotation[known], translation[known]
-    scores = torch.stack(
-        [
-            _disagreement(cameras, sightings, first, Rigid(r, t))
-            for r, t in zip(rotation, translation, strict=True)
-        ]
+    corners = first.apply(
+        sightings.board.corners_board().expand(*first.translation.shape[:2], -1, 3)
     )
-    best = int(scores.argmin())
-    eye = torch.eye(3, dtype=torch.float64)
+    seen = sightings.points_px[:, some]
+    alone = _capped_error(cameras, 0, corners, seen[0])
+    scores = [
+        (alone + _capped_error(cameras, 1, corners @ r.mT + t, seen[1])).amin(-1).sum()
+        for r, t in zip(rotation, translation, strict=True)
+    ]
+    best = int(torch.stack(scores).argmin())
+    eye, zero = torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     placed = cameras.with_extrinsics(
-        Rigid(
-            torch.stack((eye, rotation[best])),
-            torch.stack((torch.zeros_like(translation[best]), translation[best])),
-        )
+        Rigid(torch.stack((eye, rotation[best])), torch.stack((zero, translation[best])))
     )
     return placed, choose_poses(placed, sightings, candidates)
 
 
-def _disagreement(
-    cameras: Cameras, sightings: Sightings, first_from_board: Rigid, second_from_first: Rigid
-) -> Float[Tensor, ""]:
-    """Capped reprojection error in the second camera of boards posed by the first, all views."""
-    second = cameras.select([1]).with_extrinsics(
-        Rigid(second_from_first.rotation[None], second_from_first.translation[None])
-    )
-    corners = first_from_board.apply(
-        sightings.board.corners_board().expand(*first_from_board.translation.shape[:-1], -1, 3)
-    )
-    error = (second.project(corners)[0] - sightings.points_px[1][:, None]).norm(dim=-1)
-    unseen = ~sightings.seen[1][:, None].expand_as(error)
-    error = error.nan_to_num(CAP_PX).clamp(max=CAP_PX).masked_fill(unseen, 0.0).sum(-1)
-    return error.amin(-1).sum()
+def _capped_error(
+    cameras: Cameras,
+    index: int,
+    corners_camera: Float[Tensor, "v k n 3"],
+    points_px: Float[Tensor, "v n 2"],
+) -> Float[Tensor, "v k"]:
+    """Summed reprojection error of corners in a camera's frame; unseen ones count nothing."""
+    camera = cameras.select([index])
+    standing = Rigid(torch.eye(3, dtype=torch.float64)[None], torch.zeros(1, 3).double())
+    seen = camera.with_extrinsics(standing).project(corners_camera)[0]
+    error = (seen - points_px[:, None]).norm(dim=-1).nan_to_num(CAP_PX).clamp(max=CAP_PX)
+    return (error * points_px.isfinite().all(-1)[:, None]).sum(-1)
 
 
 @dataclass(frozen=True)
