@@ -61,6 +61,7 @@ class CaptureOptions:
 
     Attributes:
         keypoints: Start from SESSION/keypoints instead of from the videos.
+        fps: Frames a second of those keypoints where neither they nor videos tell it.
         backend: What runs the detector.
         grid: ROWSxCOLUMNS of a four-up video; found from the pictures when None.
         refine: "auto" refines the cameras from the person where that helps; "off" never does.
@@ -70,6 +71,7 @@ class CaptureOptions:
     """
 
     keypoints: bool = False
+    fps: float | None = None
     backend: Literal["torch", "onnx"] = "torch"
     grid: str | None = None
     refine: Literal["auto", "off"] = "auto"
@@ -147,7 +149,8 @@ def capture(
     Raises:
         InputError: If a part of the session is missing or cannot be used.
     """
-    job = _Job(session, options or CaptureOptions(), listener or Listener(), Workshop(folder))
+    options = options or CaptureOptions()
+    job = _Job(session, options, listener or Listener(), Workshop(folder))
     if session.calibration is None:
         raise InputError(
             f"expected a calibration in {session.folder / 'calibration'}, found none; put a "
@@ -155,8 +158,16 @@ def capture(
         )
     _check_room(folder)
     inspection = _inspect(job)
-    detected, names, fps = _detect(job, inspection)
-    given = _calibrate(job, names, inspection)
+    detected = job.path("keypoints.npz")
+    if options.keypoints or inspection is None:
+        _import(job, inspection, detected)
+        names = load_keypoints(detected).cameras
+        given = _calibrate(job, names, inspection)
+    else:  # the calibration first: it is quick and may be wrong, detection is slow
+        names = tuple(video.name for video in inspection.videos)
+        given = _calibrate(job, names, inspection)
+        _detect(job, inspection, detected)
+    fps = load_keypoints(detected).fps
     people = _people(job, detected, given)
     _refine(job, people, given)
     _reconstruct_and_solve(job, people)
@@ -202,28 +213,31 @@ def _crop(job: _Job, video: Path) -> tuple[Path, ...]:
     return targets
 
 
-def _detect(job: _Job, inspection: Inspection | None) -> tuple[Path, tuple[str, ...], float]:
-    """Keypoints from the videos or from the user's files; their path, cameras and frame rate."""
-    target = job.path("keypoints.npz")
+def _import(job: _Job, inspection: Inspection | None, target: Path) -> None:
+    """Keypoints from the user's files."""
     source = job.session.keypoints
-    from_files = job.options.keypoints or inspection is None
-    if from_files and source is None:
+    if source is None:
         raise InputError(
             f"expected detections in {job.session.folder / 'keypoints'}, found none; put one "
             "folder of JSON files a camera there, or leave out --keypoints to use the videos"
         )
-    fps = inspection.fps if inspection else None
-    options = DetectOptions(backend=job.options.backend)
+    fps = job.options.fps or (inspection.fps if inspection else None)
 
     def read() -> list[Finding]:
-        assert source is not None, "checked above"
         save_keypoints(target, read_keypoints_folder(source, fps))
         return []
 
+    job.stage("import", [source], fps, [target], read)
+
+
+def _detect(job: _Job, inspection: Inspection, target: Path) -> None:
+    """Keypoints from the videos; what an interrupted run had found is used."""
+    options = DetectOptions(backend=job.options.backend)
+    videos = [video.path for video in inspection.videos]
+
     def look() -> list[Finding]:
-        assert inspection is not None, "checked above"
         detections = detect_videos(
-            [video.path for video in inspection.videos],
+            videos,
             options=options,
             partial_folder=job.path("partial"),
             on_progress=job.listener.progress,
@@ -231,15 +245,7 @@ def _detect(job: _Job, inspection: Inspection | None) -> tuple[Path, tuple[str, 
         save_keypoints(target, detections)
         return list(detection_findings(detections, options))
 
-    if from_files:
-        assert source is not None, "checked above"
-        job.stage("import", [source], fps, [target], read)
-    else:
-        assert inspection is not None, "checked above"
-        inputs = [video.path for video in inspection.videos]
-        job.stage("detect", inputs, options, [target], look)
-    keypoints = load_keypoints(target)
-    return target, keypoints.cameras, keypoints.fps
+    job.stage("detect", videos, options, [target], look)
 
 
 def _calibrate(job: _Job, names: Sequence[str], inspection: Inspection | None) -> Path:

@@ -22,6 +22,8 @@ class Capture:
     """Where everything goes; SESSION/take when absent. Finished stages found there are kept."""
     keypoints: tyro.conf.FlagCreatePairsOff[bool] = False
     """Start from SESSION/keypoints instead of from the videos."""
+    fps: float | None = None
+    """Frames a second of keypoints that come without videos."""
     backend: Literal["torch", "onnx"] = "torch"
     """What runs the detector; onnx is faster and needs `pip install muybridge[onnx]`."""
     grid: str | None = None
@@ -51,6 +53,7 @@ def run_capture(verb: Capture) -> Take:
     folder = verb.out or verb.session / "take"
     options = CaptureOptions(
         keypoints=verb.keypoints,
+        fps=verb.fps,
         backend=verb.backend,
         grid=verb.grid,
         refine=verb.refine,

@@ -1,0 +1,300 @@
+"""Bad input: one clear sentence, exit code 2, no traceback, nothing half written.
+
+Each case breaks one thing of a session, a file or a command line, then runs a verb in this process.
+"""
+
+import errno
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.sessions import cameras_named, make_session, make_video
+
+from muybridge.cli.main import main
+from muybridge.files.calibration import write_calibration
+
+BVH = """HIERARCHY
+ROOT Hips
+{
+  OFFSET 0 0 0
+  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+  JOINT Spine
+  {
+    OFFSET 0 10 0
+    CHANNELS 3 Zrotation Xrotation Yrotation
+    End Site
+    {
+      OFFSET 0 10 0
+    }
+  }
+}
+MOTION
+Frames: 2
+Frame Time: 0.0333333
+0 90 0 0 0 0 0 0 0
+0 91 0 1 2 3 4 5 6
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What to break and what the sentence must name."""
+
+    break_it: Callable[[Path], list[str]]
+    names: str
+
+
+def _capture(change: Callable[[Path], None], *options: str) -> Callable[[Path], list[str]]:
+    def prepare(folder: Path) -> list[str]:
+        session = make_session(folder / "session", frames=8)
+        change(session)
+        return ["capture", str(session), "--out", str(folder / "out"), "--fps", "30", *options]
+
+    return prepare
+
+
+def _videos(change: Callable[[Path], None]) -> Callable[[Path], list[str]]:
+    def prepare(folder: Path) -> list[str]:
+        session = make_session(folder / "session", frames=8)
+        for camera in ("cam01", "cam02", "cam03", "cam04"):
+            make_video(session / "videos" / f"{camera}.mp4")
+        change(session / "videos")
+        return ["capture", str(session), "--out", str(folder / "out")]
+
+    return prepare
+
+
+def _keep_one(videos: Path) -> None:
+    for path in sorted(videos.iterdir())[1:]:
+        path.unlink()
+
+
+def _cut(path: Path, share: float) -> None:
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+def _calibration(
+    text: Callable[[str], str], name: str = "calibration.yaml"
+) -> Callable[[Path], None]:
+    def change(session: Path) -> None:
+        path = session / "calibration" / "calibration.yaml"
+        content = text(path.read_text())
+        path.unlink()
+        (path.parent / name).write_text(content)
+
+    return change
+
+
+def _number(word: str) -> Callable[[Path], None]:
+    return _calibration(lambda text: text.replace("620", word, 1))
+
+
+def _keypoints(edit: Callable[[list[dict]], object]) -> Callable[[Path], None]:
+    """Edit every JSON file of cam02."""
+
+    def change(session: Path) -> None:
+        for path in (session / "keypoints" / "cam02").iterdir():
+            content = json.loads(path.read_text())
+            edited = edit(content["people"])
+            path.write_text(edited if isinstance(edited, str) else json.dumps(edited))
+
+    return change
+
+
+def _person(values: list[object]) -> dict[str, object]:
+    return {"people": [{"pose_keypoints_2d": values}]}
+
+
+def _file(name: str, content: str | bytes, *words: str) -> Callable[[Path], list[str]]:
+    """A verb on one file; {file} and {out} stand for paths."""
+
+    def prepare(folder: Path) -> list[str]:
+        path = folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return [word.format(file=path, out=folder / "out") for word in words]
+
+    return prepare
+
+
+def _remove(path: str) -> Callable[[Path], None]:
+    def change(session: Path) -> None:
+        target = session / path
+        for child in sorted(target.rglob("*"), reverse=True):
+            child.rmdir() if child.is_dir() else child.unlink()
+        target.rmdir() if target.is_dir() else target.unlink()
+
+    return change
+
+
+def _notes(folder: Path) -> list[str]:
+    (folder / "notes").mkdir()
+    (folder / "notes" / "a.txt").write_text("x")
+    return ["calibrate", str(folder / "notes")]
+
+
+def _no_board(folder: Path) -> list[str]:
+    for name in ("a.mp4", "b.mp4"):
+        make_video(folder / "boards" / name)
+    return ["calibrate", str(folder / "boards")]
+
+
+def _nobody_anywhere(session: Path) -> None:
+    for path in session.glob("keypoints/*/*.json"):
+        path.write_text('{"people": []}')
+
+
+def _other_cameras(session: Path) -> None:
+    path = session / "calibration" / "calibration.yaml"
+    write_calibration(path, cameras_named(("left", "right", "top")))
+
+
+def _one_calibrated(session: Path) -> None:
+    write_calibration(session / "calibration" / "calibration.yaml", cameras_named(("cam01",)))
+
+
+def _one_camera_of_keypoints(session: Path) -> None:
+    for camera in ("cam02", "cam03", "cam04"):
+        _remove(f"keypoints/{camera}")(session)
+
+
+TO_BVH = ("convert", "{file}", "{out}.bvh")
+TO_TRC = ("convert", "{file}", "{out}.trc")
+TRC = "PathFileType\t4\t(X/Y/Z)\ta.trc\nDataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\n"
+
+CASES = {
+    # the session
+    "session missing": Case(lambda f: ["capture", str(f / "none")], "found none at"),
+    "session empty": Case(lambda f: ["capture", str(f)], "got neither"),
+    "session is a file": Case(_file("a.txt", "x", "capture", "{file}"), "session folder"),
+    "no calibration": Case(_capture(_remove("calibration")), "calibration"),
+    "calibration folder empty": Case(
+        _capture(_remove("calibration/calibration.yaml")), "calibration"
+    ),
+    "keypoints asked for, none there": Case(
+        _capture(_remove("keypoints"), "--keypoints"), "keypoints"
+    ),
+    "out is a file": Case(
+        _file("out.txt", "x", "capture", "{file}", "--out", "{file}"), "session folder"
+    ),
+    "out is below a file": Case(_capture(lambda s: s.with_name("out").write_text("x")), "out"),
+    # the videos
+    "one camera": Case(_videos(_keep_one), "grid"),
+    "empty video": Case(_videos(lambda v: (v / "cam02.mp4").write_bytes(b"")), "cam02.mp4"),
+    "text as video": Case(_videos(lambda v: (v / "cam02.mp4").write_text("hi")), "cam02.mp4"),
+    "truncated video": Case(_videos(lambda v: _cut(v / "cam02.mp4", 0.6)), "cam02.mp4"),
+    "unequal rates": Case(_videos(lambda v: make_video(v / "cam02.mp4", fps=25.0)), "25.000"),
+    "two of one name": Case(
+        _videos(lambda v: (v / "cam02.mov").write_bytes(b"x")), "several called cam02"
+    ),
+    "other size than calibrated": Case(
+        _videos(lambda v: make_video(v / "cam02.mp4", size=(200, 480))), "cam02"
+    ),
+    "nobody in the videos": Case(_videos(lambda v: None), "person"),
+    "bad grid": Case(
+        lambda f: ["crop", str(make_video(f / "a.mp4")), "--out", str(f / "o"), "--grid", "two"],
+        "such as 2x2",
+    ),
+    "no grid to find": Case(
+        lambda f: ["crop", str(make_video(f / "a.mp4")), "--out", str(f / "o")], "--grid"
+    ),
+    "crop.yaml broken": Case(
+        lambda f: ["crop", str(make_video(f / "a.mp4")), "--out", str(f / "o"), "--crop",
+                   str(make_session(f / "s", frames=2) / "calibration/calibration.yaml")],
+        "rectangles",
+    ),
+    "inspect a file": Case(_file("a.txt", "x", "inspect", "{file}"), "folder with videos"),
+    "inspect an empty folder": Case(lambda f: ["inspect", str(f)], "at least two cameras"),
+    "detect nothing": Case(lambda f: ["detect", str(f / "none")], "folder with videos"),
+    # the calibration
+    "calibration of other cameras": Case(_capture(_other_cameras), "cam01"),
+    "one calibrated camera": Case(_capture(_one_calibrated), "cam02"),
+    "NaN in the calibration": Case(_capture(_number("nan")), "calibration.yaml"),
+    "text in the calibration": Case(_capture(_number("abc")), "calibration.yaml"),
+    "calibration cut off": Case(_capture(_calibration(lambda t: t[: len(t) // 2])), "calibration"),
+    "TOML broken": Case(_capture(_calibration(lambda t: "[cam\n", "calib.toml")), "calib.toml"),
+    "TOML with text for numbers": Case(
+        _capture(_calibration(lambda t: '[cam01]\nmatrix = "a"\n', "calib.toml")), "calib.toml"
+    ),
+    "qca broken": Case(_capture(_calibration(lambda t: "<calibration>", "c.qca.txt")), "c.qca.txt"),
+    "calibrate nothing": Case(lambda f: ["calibrate", str(f / "none")], "none"),
+    "calibrate a folder of notes": Case(_notes, "n"),
+    "board never seen": Case(_no_board, "board"),
+    # the keypoints
+    "keypoints of one camera": Case(_capture(_one_camera_of_keypoints), "camera"),
+    "keypoints not JSON": Case(_capture(_keypoints(lambda p: "{nope")), "cam02"),
+    "keypoints are a list": Case(_capture(_keypoints(lambda p: "[1, 2]")), "cam02"),
+    "too few keypoints": Case(_capture(_keypoints(lambda p: _person([1.0] * 12))), "BODY_25"),
+    "text in keypoints": Case(_capture(_keypoints(lambda p: _person(["x"] * 75))), "cam02"),
+    "nobody in any view": Case(_capture(_nobody_anywhere), "person"),
+    "no frame rate": Case(lambda f: ["capture", str(make_session(f / "s", frames=4))], "--fps"),
+    "broken corrections": Case(
+        _capture(lambda s: (s / "corrections.json").write_text("[{}]")), "correction"
+    ),
+    # motion files
+    "BVH empty": Case(_file("a.bvh", "", *TO_TRC), "a.bvh"),
+    "BVH without motion": Case(_file("a.bvh", BVH.split("MOTION")[0], *TO_TRC), "MOTION"),
+    "BVH frame count lies": Case(
+        _file("a.bvh", BVH.replace("Frames: 2", "Frames: 3"), *TO_TRC), "3"
+    ),
+    "BVH NaN": Case(_file("a.bvh", BVH.replace("0 91", "nan 91"), *TO_TRC), "a.bvh"),
+    "BVH text": Case(_file("a.bvh", BVH.replace("0 91", "zero 91"), *TO_TRC), "a.bvh"),
+    "BVH no time": Case(_file("a.bvh", BVH.replace("0.0333333", "0"), *TO_TRC), "a.bvh"),
+    "BVH unknown channel": Case(
+        _file("a.bvh", BVH.replace("3 Zrotation", "3 Wrotation"), *TO_TRC), "Wrotation"
+    ),
+    "GLB empty": Case(_file("a.glb", b"", *TO_BVH), "a.glb"),
+    "GLB of noise": Case(_file("a.glb", b"glTF" + bytes(range(200)), *TO_BVH), "a.glb"),
+    "C3D of text": Case(_file("a.c3d", "hello" * 200, *TO_TRC), "a.c3d"),
+    "C3D empty": Case(_file("a.c3d", b"", *TO_TRC), "a.c3d"),
+    "TRC of text": Case(_file("a.trc", "hello\nworld\n", "solve", "{file}"), "a.trc"),
+    "TRC header only": Case(_file("a.trc", TRC, "solve", "{file}"), "a.trc"),
+    "unknown format": Case(_file("a.xyz", "x", *TO_BVH), ".xyz"),
+    "unknown target": Case(_file("a.bvh", BVH, "convert", "{file}", "{out}.mp3"), ".mp3"),
+    "missing file": Case(lambda f: ["convert", str(f / "no.bvh"), str(f / "a.glb")], "no.bvh"),
+    "view nothing": Case(lambda f: ["view", str(f / "none"), "--no-browser"], "none"),
+    "view an empty folder": Case(lambda f: ["view", str(f), "--no-browser"], "take"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_sentence_exit_code_two_nothing_written(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = CASES[name]
+    arguments = case.break_it(tmp_path)
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    said = capsys.readouterr().err.strip()
+    assert stop.value.code == 2
+    assert said.startswith("muybridge: ")
+    assert "Traceback" not in said
+    assert "\n" not in said, f"one line, not {said!r}"
+    assert case.names in said
+    assert "expected" in said
+    assert ";" in said, f"says what to do: {said}"
+    new = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    results = [p for p in new if p.parent in (tmp_path / "out", tmp_path) or p.name[0] == "."]
+    assert not results, f"left behind {results}"
+
+
+def test_there_are_at_least_forty_cases() -> None:
+    assert len(CASES) >= 40
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = make_session(tmp_path / "session", frames=8)
+
+    def full(self: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(SystemExit) as stop:
+        main(["capture", str(session), "--out", str(tmp_path / "out"), "--fps", "30"])
+    assert stop.value.code == 2
+    assert "full" in capsys.readouterr().err
+    assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
