@@ -32,6 +32,7 @@ __all__ = ["read_c3d", "write_c3d"]
 
 METRES = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "": 0.001}
 BLOCK = 512  # bytes
+RESIDUAL = 0.0005  # metres; the step in which residuals are written
 MOST_SECONDS = 300  # for ezc3d to read one file; a large one takes some seconds
 
 
@@ -166,7 +167,7 @@ def write_c3d(path: Path, markers: Markers) -> None:
     """Write markers as a C3D file, whole or not at all: metres, Y up (X_SCREEN +X, Y_SCREEN +Y).
 
     An unseen point gets residual -1 and zeros, as the format asks; a seen one the one-sigma
-    uncertainty of its position (0 where unknown).
+    uncertainty of its position in steps of half a millimetre, up to 127 mm (0 where unknown).
 
     Raises:
         InputError: If there is nothing to write, or more than 65,535 frames or 255 markers.
@@ -183,9 +184,11 @@ def write_c3d(path: Path, markers: Markers) -> None:
     points = np.where(seen[..., None], markers.points_world.double().numpy(), 0.0)
     std = markers.position_std
     residual = np.zeros(seen.shape) if std is None else std.double().nan_to_num(0.0).numpy()
+    residual = np.minimum(residual, 255 * RESIDUAL)  # a byte in the file
     file = ezc3d.c3d()
     file["parameters"]["POINT"]["UNITS"]["value"] = ["m"]
     file["parameters"]["POINT"]["RATE"]["value"] = [markers.fps]
+    file["parameters"]["POINT"]["SCALE"]["value"] = [-RESIDUAL]  # negative: numbers are floats
     file["parameters"]["POINT"]["LABELS"]["value"] = list(markers.names)
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Y"])
