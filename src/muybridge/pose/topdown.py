@@ -10,6 +10,7 @@ The networks count from the picture's upper left edge instead, half a pixel furt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +35,8 @@ AGREEMENT = 0.1  # of the crop's side: estimates further apart are not averaged
 SAME_PERSON = 0.08  # of the crop's side: mean distance of joints between two finds of one person
 
 Picture = UInt8[np.ndarray, "h w 3"]
+Small = UInt8[np.ndarray, "p q 3"]
+Crop = UInt8[np.ndarray, "256 256 3"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ class Person:
         high = torch.cat((sure, self.box_px[None, 2:])).amax(0)
         x, y = ((low + high) / 2.0).tolist()
         return x, y, max(float((high - low).max()) * MARGIN, float(GRID))
+
+
+Finder = Callable[[Picture], list[Person]]
 
 
 class PersonFinder:
@@ -111,13 +117,13 @@ class TopDown:
     """Both networks together.
 
     Args:
-        finder: Finds the people.
+        finder: Finds the people; a `PersonFinder`, or anything that is called alike.
         backend: What computes the second network.
         cache_folder: Where ONNX graphs are kept.
     """
 
     def __init__(
-        self, finder: PersonFinder, backend: Backend = "torch", cache_folder: Path | None = None
+        self, finder: Finder, backend: Backend = "torch", cache_folder: Path | None = None
     ) -> None:
         self.finder = finder
         self.run = make_runner("thunder", backend, cache_folder)
@@ -125,12 +131,15 @@ class TopDown:
     def __call__(self, picture: Picture) -> list[Person]:
         """Up to six people, the largest box first."""
         people: list[Person] = []
+        known: list[Person] = []  # both estimates of each
         for found in self.finder(picture):
             # a crowded crop can make Thunder see the neighbour again: then the finder's own
             # estimate stands, and if that too is known, it was the same person twice
-            for candidate in (self._refine(picture, found), found):
-                if not any(_same(candidate, known) for known in people):
+            refined = self._refine(picture, found)
+            for candidate in (refined, found):
+                if not any(_same(candidate, other) for other in known):
                     people.append(candidate)
+                    known += [refined, found]
                     break
         return sorted(people, key=lambda person: -person.area_px)
 
@@ -163,7 +172,7 @@ def _same(a: Person, b: Person) -> bool:
     return float(distance) < SAME_PERSON * min(a.square_px[2], b.square_px[2])
 
 
-def _shrink(picture: Picture, side_px: int) -> tuple[Picture, Float[Tensor, "2"]]:
+def _shrink(picture: Picture, side_px: int) -> tuple[Small, Float[Tensor, "2"]]:
     """Shrink to a longer side, then fill up with black to multiples of 32, right and below.
 
     Returns:
@@ -183,7 +192,7 @@ def _shrink(picture: Picture, side_px: int) -> tuple[Picture, Float[Tensor, "2"]
 
 def cut_square(
     picture: Picture, centre_px: tuple[float, float], side_px: float
-) -> tuple[Picture, tuple[int, int], int]:
+) -> tuple[Crop, tuple[int, int], int]:
     """Cut a square and shrink it to Thunder's 256 pixels; black outside the picture.
 
     The cut comes first, so that only its own pixels are filtered.
