@@ -5,15 +5,15 @@ C cameras. The result's world is upright (Y up), metres.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import torch
 
 from muybridge.capture.board import Board, BoardViews, read_board
+from muybridge.capture.board_pictures import PictureCount, Progress, gather_views
 from muybridge.capture.calibration_folder import (
     CalibrationFolder,
     Source,
@@ -22,7 +22,7 @@ from muybridge.capture.calibration_folder import (
     plain_name,
     read_scene,
 )
-from muybridge.capture.corners import find_views, read_pictures
+from muybridge.capture.corners import describe
 from muybridge.capture.finding import Finding
 from muybridge.capture.lens import LensCalibration, calibrate_lens
 from muybridge.capture.level import level_by_cameras, level_by_floor
@@ -32,7 +32,6 @@ from muybridge.capture.rig_report import RigCalibration
 from muybridge.capture.scene import SceneLocation, locate_from_scene_points
 from muybridge.errors import InputError
 from muybridge.files.calibration import match_cameras
-from muybridge.files.video import probe, read_frames
 from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rigid import Rigid
 
@@ -44,7 +43,6 @@ __all__ = [
     "fit_size",
 ]
 
-Progress = Callable[[int, int], None]
 LONGEST_STEP_S = 0.25  # between sampled frames; beyond it the board's path is not known any more
 FOCAL_DISAGREES = 0.02
 CENTRE_DISAGREES = 0.02  # of the picture's longer side
@@ -133,88 +131,21 @@ def calibrate_folder(
     options = options or CalibrateOptions()
     content = open_calibration_folder(Path(folder), camera_names)
     ready = choose_ready(content) if options.source in ("auto", "file", "scene") else None
-    count = _Count(on_progress, content, options)
+    board = options.board or (read_board(content.board) if content.board else None)
+    count = PictureCount(on_progress, board, options.most_frames)
     if options.source == "file" and ready is None:
         raise InputError(f"expected a calibration file in {folder}, found none that can be read")
     scene_wanted = options.source == "scene" or (ready is None and not content.rig_sources)
     if scene_wanted and content.scene is not None:
         return _from_scene(content, content.scene, camera_names, ready, count)
     if ready is not None and options.source != "scene":
-        return _from_file(content, ready, camera_names, count)
+        return _from_file(content, ready, camera_names, count, options)
     if not content.rig_sources:
         raise InputError(
             f"expected board pictures or videos of every camera in {folder}, found none; film a "
             "board with all cameras at once"
         )
-    return _from_boards(content, camera_names, count)
-
-
-class _Count:
-    """Counts pictures for the progress bar and remembers the step between frames."""
-
-    def __init__(
-        self, on_progress: Progress | None, content: CalibrationFolder, options: CalibrateOptions
-    ) -> None:
-        self.on_progress, self.options, self.done, self.total = on_progress, options, 0, 0
-        self.film: dict[Path, tuple[int, float]] = {}  # frames and frames a second
-        self.content = content
-
-    def expect(self, sources: Sequence[Source]) -> int:
-        """Open the videos; returns the common step between frames looked at."""
-        for source in sources:
-            if isinstance(source, Path) and source not in self.film:
-                info = probe(source)
-                self.film[source] = (info.frame_count, info.fps)
-        frames = [self.film[s][0] for s in sources if isinstance(s, Path)]
-        step = max(1, round(max(frames, default=1) / self.options.most_frames))
-        self.total += sum(
-            -(-self.film[s][0] // step) if isinstance(s, Path) else len(s) for s in sources
-        )
-        return step
-
-    def one(self, _: int) -> None:
-        """A picture is done."""
-        self.done += 1
-        if self.on_progress:
-            self.on_progress(self.done, max(self.total, self.done))
-
-
-def _pictures(source: Source, step: int) -> Iterator[tuple[str, cv2.typing.MatLike]]:
-    """Instants and grey pictures; every `step`-th frame of a video, named by its number."""
-    if not isinstance(source, Path):
-        yield from read_pictures(source)
-        return
-    for index, frame in enumerate(read_frames(source)):
-        if index % step == 0:
-            yield str(index), cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-
-
-def _views(
-    sources: dict[str, Source], count: _Count
-) -> tuple[tuple[BoardViews, ...], tuple[Finding, ...], int]:
-    """Corners in all pictures of all cameras, what was said of the board, and the frame step."""
-    step = count.expect(tuple(sources.values()))
-    board, findings = _board(sources, count, step)
-    views = tuple(
-        find_views(name, _pictures(source, step), board, on_progress=count.one)
-        for name, source in sources.items()
-    )
-    return views, findings, step
-
-
-def _board(
-    sources: dict[str, Source], count: _Count, step: int
-) -> tuple[Board, tuple[Finding, ...]]:
-    """The board as described, or as found in the pictures."""
-    content, given = count.content, count.options.board
-    if given is None and content.board is not None:
-        given = read_board(content.board)
-    if given is None:
-        raise InputError(
-            f"expected board.toml in {content.path} to say which board was filmed; write kind, "
-            "columns, rows and square_mm"
-        )
-    return given, ()
+    return _from_boards(content, camera_names, count, options)
 
 
 def _lenses(content: CalibrationFolder, views: Sequence[BoardViews]) -> list[LensCalibration]:
@@ -222,19 +153,23 @@ def _lenses(content: CalibrationFolder, views: Sequence[BoardViews]) -> list[Len
 
 
 def _from_boards(
-    content: CalibrationFolder, names: Sequence[str] | None, count: _Count
+    content: CalibrationFolder,
+    names: Sequence[str] | None,
+    count: PictureCount,
+    options: CalibrateOptions,
 ) -> CalibrationResult:
     _check_cameras(names, content.rig_sources, content.path, "board pictures")
-    views, findings, step = _views(content.rig_sources, count)
+    views, findings, step = gather_views(content.rig_sources, count)
+    findings += _board_doubts(views[0].board, count.board, content)
     lens_views = views
     if not content.shared:
         _check_cameras(tuple(content.rig_sources), content.lens_sources, content.path, "intrinsics")
         lens_sources = {name: content.lens_sources[name] for name in content.rig_sources}
-        lens_views, more, _ = _views(lens_sources, count)
+        lens_views, more, _ = gather_views(lens_sources, count)
         findings += more
     lenses = tuple(_lenses(content, lens_views))
-    rig = calibrate_rig(lenses, views, _rig_options(content, count, step))
-    cameras, levelled = _levelled(rig, count.options)
+    rig = calibrate_rig(lenses, views, _rig_options(content, count, step, options))
+    cameras, levelled = _levelled(rig, options)
     table = tuple(
         CameraRow(
             lens.camera,
@@ -247,13 +182,38 @@ def _from_boards(
         )
         for c, (lens, view) in enumerate(zip(lenses, views, strict=True))
     )
-    findings = (*findings, *_lens_findings(lenses), *rig.findings, levelled)
+    findings += [*_lens_findings(lenses), *rig.findings, levelled]
     return CalibrationResult(
-        cameras, rig.rms_px, f"boards in {content.path}", findings, table, lenses, rig
+        cameras, rig.rms_px, f"boards in {content.path}", tuple(findings), table, lenses, rig
     )
 
 
-def _rig_options(content: CalibrationFolder, count: _Count, step: int) -> RigOptions:
+def _board_doubts(
+    board: Board, described: Board | None, content: CalibrationFolder
+) -> list[Finding]:
+    """A board without a size gives no metres; one that is symmetric may be seen upside down."""
+    if described is None:
+        raise InputError(
+            f"expected the size of the board's squares, found {describe(board)} in the pictures "
+            f"but no board.toml in {content.path}; write one with kind, columns, rows and "
+            "square_mm"
+        )
+    if board.kind == "charuco" or sum(board.corner_grid) % 2:
+        return []
+    return [
+        Finding(
+            "calibrate",
+            "warning",
+            f"The board ({describe(board)}) looks the same after half a turn, so that cameras "
+            "which see it the other way up will disagree.",
+            "Use a board with an odd and an even number of corners, or a ChArUco board.",
+        )
+    ]
+
+
+def _rig_options(
+    content: CalibrationFolder, count: PictureCount, step: int, options: CalibrateOptions
+) -> RigOptions:
     """Which lenses to trust; delays are looked for in films whose frames lie close enough."""
     film = [count.film[s] for s in content.rig_sources.values() if isinstance(s, Path)]
     rates = {round(fps, 2) for _, fps in film}
@@ -266,7 +226,7 @@ def _rig_options(content: CalibrationFolder, count: _Count, step: int) -> RigOpt
     filmed = len(film) == len(content.rig_sources)
     lenses: Literal["fixed", "refined", "prior"] = "refined" if content.shared else "prior"
     return RigOptions(
-        lenses=lenses if count.options.refine_lenses else "fixed",
+        lenses=lenses if options.refine_lenses else "fixed",
         timing="delayed" if filmed and every_s <= LONGEST_STEP_S else "simultaneous",
     )
 
@@ -317,7 +277,8 @@ def _from_file(
     content: CalibrationFolder,
     ready: tuple[Path, Cameras],
     names: Sequence[str] | None,
-    count: _Count,
+    count: PictureCount,
+    options: CalibrateOptions,
 ) -> CalibrationResult:
     path, cameras = ready
     if names is not None:
@@ -331,27 +292,28 @@ def _from_file(
         Finding("calibrate", "info", f"The calibration was read from {path.name}, not measured.")
     ]
     lenses: tuple[LensCalibration, ...] = ()
-    if count.options.check_lenses and content.lens_sources:
+    if options.check_lenses and content.lens_sources:
         lenses, notes = _check_lenses(content, cameras, count)
         findings += notes
-    by_name = {lens.camera: lens for lens in lenses}
-    table = tuple(
-        CameraRow(
-            name,
-            (int(cameras.size_px[c, 0]), int(cameras.size_px[c, 1])),
-            float(cameras.matrix[c, 0, 0]),
-            None,
-            by_name[name].rms_px if name in by_name else None,
-            len(by_name[name].instants) if name in by_name else None,
-            by_name[name].coverage if name in by_name else None,
-        )
-        for c, name in enumerate(cameras.names)
-    )
+    table = tuple(_file_row(cameras.select([c]), lenses) for c in range(len(cameras)))
     return CalibrationResult(cameras, None, str(path), tuple(findings), table, lenses)
 
 
+def _file_row(camera: Cameras, lenses: Sequence[LensCalibration]) -> CameraRow:
+    checked = next((lens for lens in lenses if lens.camera == camera.names[0]), None)
+    return CameraRow(
+        camera.names[0],
+        (int(camera.size_px[0, 0]), int(camera.size_px[0, 1])),
+        float(camera.matrix[0, 0, 0]),
+        None,
+        checked.rms_px if checked else None,
+        len(checked.instants) if checked else None,
+        checked.coverage if checked else None,
+    )
+
+
 def _check_lenses(
-    content: CalibrationFolder, cameras: Cameras, count: _Count
+    content: CalibrationFolder, cameras: Cameras, count: PictureCount
 ) -> tuple[tuple[LensCalibration, ...], list[Finding]]:
     """Calibrate the lenses from the pictures beside a ready file, and compare."""
     found = {plain_name(name): source for name, source in content.lens_sources.items()}
@@ -359,7 +321,7 @@ def _check_lenses(
     if not sources:
         return (), []
     try:
-        views, findings, _ = _views(sources, count)
+        views, findings, _ = gather_views(sources, count)
         lenses = tuple(_lenses(content, views))
     except InputError as error:
         sentence = f"The lenses could not be checked against the board pictures: {error}."
@@ -371,9 +333,9 @@ def _check_lenses(
 
 
 def _comparison(lens: LensCalibration, camera: Cameras) -> Finding:
+    """Whether board pictures and file tell the same lens."""
     name, size = lens.camera, tuple(int(n) for n in camera.size_px[0].tolist())
-    focal = float(lens.matrix[0, 0] / camera.matrix[0, 0, 0]) - 1.0
-    centre = float((lens.matrix[:2, 2] - camera.matrix[0, :2, 2]).norm())
+    filed = float(camera.matrix[0, 0, 0])
     measured = f"{float(lens.matrix[0, 0]):.0f} +- {float(lens.focal_sigma_px[0]):.0f} px"
     if size != lens.size_px:
         return Finding(
@@ -384,29 +346,31 @@ def _comparison(lens: LensCalibration, camera: Cameras) -> Finding:
             "Use board pictures of the calibration's size.",
             name,
         )
-    sure = abs(focal) > FOCAL_DISAGREES and abs(focal) * float(
-        camera.matrix[0, 0, 0]
-    ) > 3.0 * float(lens.focal_sigma_px[0])
-    off = centre > CENTRE_DISAGREES * max(size) and centre > 3.0 * float(
-        lens.centre_sigma_px.norm()
-    )
-    if sure or off:
+    centre = float((lens.matrix[:2, 2] - camera.matrix[0, :2, 2]).norm())
+    if _disagrees(lens, camera):
         return Finding(
             "calibrate",
             "warning",
             f"{name}'s board pictures say a focal length of {measured}, the calibration file "
-            f"{float(camera.matrix[0, 0, 0]):.0f} px; their centres differ by {centre:.0f} px.",
+            f"{filed:.0f} px; their picture centres differ by {centre:.0f} px.",
             "Check that the file belongs to this camera, zoom and picture size, or calibrate anew.",
             name,
         )
-    return Finding(
-        "calibrate",
-        "info",
+    sentence = (
         f"{name}'s board pictures agree with the calibration file: focal length {measured} against "
-        f"{float(camera.matrix[0, 0, 0]):.0f} px.",
-        "",
-        name,
+        f"{filed:.0f} px, picture centres {centre:.0f} px apart."
     )
+    return Finding("calibrate", "info", sentence, "", name)
+
+
+def _disagrees(lens: LensCalibration, camera: Cameras) -> bool:
+    """A difference that matters and that the pictures are sure of."""
+    filed = float(camera.matrix[0, 0, 0])
+    focal = abs(float(lens.matrix[0, 0]) - filed)
+    centre = float((lens.matrix[:2, 2] - camera.matrix[0, :2, 2]).norm())
+    focal_matters = focal > max(FOCAL_DISAGREES * filed, 3.0 * float(lens.focal_sigma_px[0]))
+    least = CENTRE_DISAGREES * float(camera.size_px.max())
+    return focal_matters or centre > max(least, 3.0 * float(lens.centre_sigma_px.norm()))
 
 
 def _from_scene(
@@ -414,7 +378,7 @@ def _from_scene(
     path: Path,
     names: Sequence[str] | None,
     ready: tuple[Path, Cameras] | None,
-    count: _Count,
+    count: PictureCount,
 ) -> CalibrationResult:
     points = read_scene(path)
     wanted = tuple(names) if names is not None else tuple(points.points_px)
@@ -428,28 +392,29 @@ def _from_scene(
     lenses, cameras, findings = _lenses_for_scene(content, wanted, ready, count)
     points_px = torch.stack([clicks[plain_name(name)] for name in wanted])
     scene = locate_from_scene_points(cameras, points.points_world, points_px)
-    table = tuple(
-        CameraRow(
-            name,
-            (int(cameras.size_px[c, 0]), int(cameras.size_px[c, 1])),
-            float(cameras.matrix[c, 0, 0]),
-            float(lenses[c].focal_sigma_px[0]) if lenses else None,
-            float(scene.residuals_px[c][scene.agrees[c]].square().mean().sqrt()),
-            int(scene.agrees[c].sum()),
-            None,
-        )
-        for c, name in enumerate(wanted)
-    )
     world = Finding("calibrate", "info", "The world is that of the measured scene points, Y up.")
     return CalibrationResult(
         scene.cameras,
         scene.rms_px,
         f"scene points in {path}",
         (*findings, *scene.findings, world),
-        table,
+        tuple(_scene_row(scene, c, lenses) for c in range(len(wanted))),
         lenses,
         None,
         scene,
+    )
+
+
+def _scene_row(scene: SceneLocation, index: int, lenses: Sequence[LensCalibration]) -> CameraRow:
+    cameras, agrees = scene.cameras, scene.agrees[index]
+    return CameraRow(
+        cameras.names[index],
+        (int(cameras.size_px[index, 0]), int(cameras.size_px[index, 1])),
+        float(cameras.matrix[index, 0, 0]),
+        float(lenses[index].focal_sigma_px[0]) if lenses else None,
+        float(scene.residuals_px[index][agrees].square().mean().sqrt()),
+        int(agrees.sum()),
+        None,
     )
 
 
@@ -457,13 +422,13 @@ def _lenses_for_scene(
     content: CalibrationFolder,
     wanted: tuple[str, ...],
     ready: tuple[Path, Cameras] | None,
-    count: _Count,
+    count: PictureCount,
 ) -> tuple[tuple[LensCalibration, ...], Cameras, tuple[Finding, ...]]:
     """Lenses from board pictures, else from a ready file."""
     found = {plain_name(name): source for name, source in content.lens_sources.items()}
     missing = [name for name in wanted if plain_name(name) not in found]
     if not missing:
-        views, findings, _ = _views({n: found[plain_name(n)] for n in wanted}, count)
+        views, findings, _ = gather_views({n: found[plain_name(n)] for n in wanted}, count)
         lenses = tuple(_lenses(content, views))
         cameras = replace(cameras_from_lenses(lenses), names=wanted)
         return lenses, cameras, (*findings, *_lens_findings(lenses))

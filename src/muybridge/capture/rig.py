@@ -28,7 +28,7 @@ from muybridge.capture.sightings import (
     gather_sightings,
     pose_candidates,
 )
-from muybridge.capture.stereo import FEWEST_VIEWS, StereoPair, calibrate_pair
+from muybridge.capture.stereo import FEWEST_VIEWS, ROUGH, StereoPair, calibrate_pair
 from muybridge.errors import InputError
 from muybridge.geometry.bundle import (
     PARAMETERS,
@@ -134,7 +134,7 @@ def _attempt(
     chain = _chain(cameras.names, shared, pairs)
     placed = _placed(cameras, chain, pairs)
     poses = choose_poses(placed, sightings, pose_candidates(placed, sightings))
-    loss = BundleOptions(loss="soft_l1")
+    loss = BundleOptions(loss="soft_l1", tolerance=ROUGH)
     bundle, used = adjust_boards(placed, poses, sightings, freedom[0], loss, freedom[1])
     return _Attempt(bundle, used, sightings, shared, pairs, chain)
 

@@ -128,18 +128,30 @@ def _locate(
             f"expected the scene points of {camera.names[0]} to fit one place of the camera, found "
             "none; check that points_world are metres and points_px belong to this picture"
         )
+    return _settled(camera, best, points_world, points_px, options)
+
+
+def _settled(
+    camera: Cameras,
+    pose: Rigid,
+    points_world: Float[Tensor, "p 3"],
+    points_px: Float[Tensor, "p 2"],
+    options: SceneOptions,
+) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3"], Bool[Tensor, " p"]]:
+    """Refine on the points that agree, and judge again: a better pose may take some back in."""
+    seen = points_px.isfinite().all(-1)
     agrees = seen
-    for _ in range(3):  # widening: the refined pose may take a point back in
-        error = _error(camera, best, points_world, points_px)
-        spread = 1.4826 * float(error[seen].nanmedian())
-        agrees = seen & (error < max(cap, options.gate * min(spread, 2.0 * options.click_px)))
+    for _ in range(3):
+        error = _error(camera, pose, points_world, points_px)
+        spread = min(1.4826 * float(error[seen].nanmedian()), 2.0 * options.click_px)
+        agrees = seen & (error < options.gate * max(options.click_px, spread))
         if int(agrees.sum()) < FEWEST_POINTS:
             raise InputError(
                 f"expected {FEWEST_POINTS} scene points that agree in {camera.names[0]}, got "
                 f"{int(agrees.sum())}; measure and mark the points again, in the same order"
             )
-        best = _refined(camera, best, points_world[agrees], points_px[agrees])
-    return best.rotation, best.translation, agrees
+        pose = _refined(camera, pose, points_world[agrees], points_px[agrees])
+    return pose.rotation, pose.translation, agrees
 
 
 def _error(
@@ -208,31 +220,7 @@ def _findings(
         f"{len(names)} cameras were placed by measured scene points: {rms_px:.1f} px root mean "
         f"square, {worst:.0f} mm at most.",
     )
-    clicked = residuals_px.isfinite()
-    wrong = clicked & ~agrees
-    for point in wrong.any(0).nonzero()[:, 0].tolist():
-        cameras = [names[c] for c in wrong[:, point].nonzero()[:, 0].tolist()]
-        views = int(clicked[:, point].sum())
-        distance = float(residuals_mm[:, point][wrong[:, point]].max())
-        if len(cameras) > 1 and 2 * len(cameras) > views:
-            yield Finding(
-                "calibrate",
-                "warning",
-                f"Scene point {point + 1} lies {distance:.0f} mm off in {len(cameras)} of {views} "
-                "cameras: its measured position is wrong; it was left out.",
-                f"Measure scene point {point + 1} again.",
-            )
-            continue
-        for name in cameras:
-            c = names.index(name)
-            yield Finding(
-                "calibrate",
-                "warning",
-                f"Scene point {point + 1} is marked {float(residuals_px[c, point]):.0f} px "
-                f"({float(residuals_mm[c, point]):.0f} mm) off in {name}; it was left out.",
-                f"Mark scene point {point + 1} in the picture of {name} again.",
-                name,
-            )
+    yield from _wrong_points(names, residuals_px, residuals_mm, agrees)
     for c, name in enumerate(names):
         if int(agrees[c].sum()) < FEWEST_POINTS + 2:
             yield Finding(
@@ -241,4 +229,36 @@ def _findings(
                 f"{name} rests on {int(agrees[c].sum())} scene points only.",
                 "Mark six or more points, spread over the picture and not all on the floor.",
                 name,
+            )
+
+
+def _wrong_points(
+    names: tuple[str, ...],
+    residuals_px: Float[Tensor, "c p"],
+    residuals_mm: Float[Tensor, "c p"],
+    agrees: Bool[Tensor, "c p"],
+) -> Iterator[Finding]:
+    """A point that most cameras find wrong was measured wrongly, else it was marked wrongly."""
+    clicked = residuals_px.isfinite()
+    wrong = clicked & ~agrees
+    for point in wrong.any(0).nonzero()[:, 0].tolist():
+        cameras, views = wrong[:, point].nonzero()[:, 0].tolist(), int(clicked[:, point].sum())
+        if len(cameras) > 1 and 2 * len(cameras) > views:
+            distance = float(residuals_mm[cameras, point].median())
+            yield Finding(
+                "calibrate",
+                "warning",
+                f"Scene point {point + 1} lies {distance:.0f} mm off in {len(cameras)} of {views} "
+                "cameras: its measured position is wrong; it was left out.",
+                f"Measure scene point {point + 1} again.",
+            )
+            continue
+        for c in cameras:
+            yield Finding(
+                "calibrate",
+                "warning",
+                f"Scene point {point + 1} is marked {float(residuals_px[c, point]):.0f} px "
+                f"({float(residuals_mm[c, point]):.0f} mm) off in {names[c]}; it was left out.",
+                f"Mark scene point {point + 1} in the picture of {names[c]} again.",
+                names[c],
             )

@@ -40,6 +40,7 @@ __all__ = [
 FEWEST_VIEWS = 1
 MOST_VOTERS = 24  # views that propose and judge poses
 CAP_PX = 20.0  # in the vote a corner that lies farther off counts as this far
+ROUGH = 1e-5  # relative decrease of the cost that ends the robust first pass
 FRACTION = 16.0  # OpenCV gives disparity in sixteenths of a pixel
 
 Grey = UInt8[np.ndarray, "height width"]
@@ -105,7 +106,7 @@ def calibrate_pair(
     both = sightings.select((0, 1), shared)
     start, poses = start_pair(cameras, both, pose_candidates(cameras, both))
     free = free_parameters(2, refine)
-    options = BundleOptions(loss="soft_l1")
+    options = BundleOptions(loss="soft_l1", tolerance=ROUGH)
     bundle, used = adjust_boards(start, poses, both, free, options)
     sigma = baseline_sigma(bundle, 0, 1)
     return StereoPair(
