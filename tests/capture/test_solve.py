@@ -352,3 +352,22 @@ def test_demo_trial() -> None:
         assert float(_angles(clip, joint)[:, 0].min()) >= -1e-6
     assert clip.contacts is not None
     assert float(slide(positions, clip.contacts).nan_to_num(nan=0.0).max()) < 0.005
+
+
+def test_a_doubtful_marker_has_little_say() -> None:
+    """Two views of a wrist that nearly agree on a ray leave it uncertain along that ray."""
+    truth, markers = _person(COCO_17, frames=30)
+    wrist = markers.names.index("left_wrist")
+    covariance = (0.005**2 * torch.eye(3, dtype=torch.float64)).repeat(30, 17, 1, 1)
+    points = markers.points_world.clone()
+    points[:, wrist, 2] += 0.03  # wrong by 30 mm along z
+    sure = replace(markers, points_world=points, covariance=covariance)
+    covariance = covariance.clone()
+    covariance[:, wrist, 2, 2] = 0.2**2
+    doubtful = replace(sure, covariance=covariance)
+    hand = truth.skeleton.index("LeftHand")
+    real = forward_clip(truth).positions[:, hand]
+    options = SolveOptions(marker_std=0.003)
+    trusted = (forward_clip(solve(sure, options)).positions[:, hand] - real).norm(dim=-1)
+    doubted = (forward_clip(solve(doubtful, options)).positions[:, hand] - real).norm(dim=-1)
+    assert float(doubted.median()) < 0.6 * float(trusted.median())

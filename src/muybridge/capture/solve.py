@@ -37,6 +37,7 @@ HINT_STD = 0.05  # metres: how loosely a long gap is held to the straight line b
 CALM = 0.25  # seconds: neighbourhood in which the first guess of a hinge axis is averaged
 TRUST = (30.0, 10.0, ROBUST)  # whitened distances, see `Problem.belief`
 SMALLEST, TALLEST = 0.4, 3.0  # metres
+CHUNK = 4096  # frames
 PIN_STD = 0.0005  # metres: how firmly a foot is planted
 LIFT_STD = 0.010  # metres: the same for its height, since ankles rise while the toes stand
 
@@ -174,11 +175,18 @@ def _whitening(markers: Markers, noise: float) -> Float[Tensor, "t m 3 3"]:
     seen = markers.seen[..., None, None]
     if markers.covariance is None:
         return torch.where(seen, eye / noise, 0.0)
-    usable = markers.covariance.isfinite().all(-1).all(-1)[..., None, None]
-    total = torch.where(usable, markers.covariance, 0.0) + noise**2 * eye
-    factor = torch.linalg.cholesky((total + total.mT) / 2.0)
-    inverse = torch.linalg.solve_triangular(factor, eye.expand_as(factor), upper=False)
+    parts = markers.covariance.split(CHUNK)  # several temporaries of this size would add up
+    inverse = torch.cat([_inverse_root(part, noise) for part in parts])
     return torch.where(seen, inverse, 0.0)
+
+
+def _inverse_root(covariance: Float[Tensor, "t m 3 3"], noise: float) -> Float[Tensor, "t m 3 3"]:
+    """Inverse of the Cholesky factor of covariance + noise^2 I; an unknown covariance is zero."""
+    eye = torch.eye(3, dtype=covariance.dtype)
+    usable = covariance.isfinite().all(-1).all(-1)[..., None, None]
+    total = torch.where(usable, (covariance + covariance.mT) / 2.0, 0.0) + noise**2 * eye
+    factor = torch.linalg.cholesky(total)
+    return torch.linalg.solve_triangular(factor, eye.expand_as(factor), upper=False)
 
 
 def _bridge(markers: Markers) -> Float[Tensor, "t m 3"]:
