@@ -34,7 +34,7 @@ __all__ = [
     "SOURCE_DOCUMENT_CORNERS",
     "CornerOptions",
     "Picture",
-    "charuco_detector",
+    "charuco_pattern",
     "describe",
     "find_corners",
     "find_views",
@@ -152,7 +152,7 @@ def _canonical(picture: Picture, grid: Float64[np.ndarray, "rows columns 2"]) ->
 
 
 def _charuco(picture: Picture, board: Board) -> tuple[np.ndarray, Points] | None:
-    corners, ids, _, _ = charuco_detector(replace(board, inverted=False)).detectBoard(picture)
+    corners, ids, _, _ = _charuco_detector(replace(board, inverted=False)).detectBoard(picture)
     if ids is None or len(ids) < FEWEST_CORNERS:
         return None
     which = np.asarray(ids).ravel().astype(int)
@@ -169,13 +169,17 @@ def _charuco(picture: Picture, board: Board) -> tuple[np.ndarray, Points] | None
 
 
 @lru_cache
-def charuco_detector(board: Board) -> Any:
-    """OpenCV's detector of this ChArUco board."""
+def _charuco_detector(board: Board) -> Any:
+    return cv2.aruco.CharucoDetector(charuco_pattern(board))
+
+
+def charuco_pattern(board: Board) -> Any:
+    """OpenCV's ChArUco board; its unit is a square, its origin the sheet's corner."""
     dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, board.dictionary))
     size = (board.columns, board.rows)
     pattern = cv2.aruco.CharucoBoard(size, 1.0, board.marker_ratio, dictionary)
     pattern.setLegacyPattern(board.legacy)
-    return cv2.aruco.CharucoDetector(pattern)
+    return pattern
 
 
 # -- refinement -----------------------------------------------------------------------------------
