@@ -42,7 +42,7 @@ COMPONENT = {"f4": FLOAT, "u1": UINT8, "u2": UINT16, "u4": UINT32}
 SHAPE = {(): "SCALAR", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
 VERTICES, INDICES = 34962, 34963  # what a buffer view is for
 STILL = 1e-9  # metres; a joint that moves less in its parent's frame needs no translation track
-MATERIALS = (
+LOOKS = (
     ("body", [0.78, 0.70, 0.60, 1.0], 0.65),
     ("joints", [0.78, 0.25, 0.06, 1.0], 0.45),
 )  # name, linear RGBA, roughness
@@ -96,13 +96,14 @@ def write_glb(path: Path, clip: Clip, interpolation: Interpolation = "LINEAR") -
         raise InputError("expected two frames or more for CUBICSPLINE, got one; write LINEAR")
     buffer = _Buffer()
     skin = body_skin(clip.skeleton)
+    mesh, materials = _mesh(buffer, skin)
     document = {
         "asset": {"version": "2.0", "generator": "muybridge"},
         "scene": 0,
         "scenes": [{"name": clip.name, "nodes": [0, len(clip.skeleton)]}],
         "nodes": _nodes(clip.skeleton),
-        "meshes": [_mesh(buffer, skin)],
-        "materials": [_material(*material) for material in MATERIALS],
+        "meshes": [mesh],
+        "materials": materials,
         "skins": [_skin(buffer, clip.skeleton)],
         "animations": [_animation(buffer, clip, interpolation)],
         "extras": _extras(clip),
@@ -139,8 +140,8 @@ def _material(name: str, color: list[float], roughness: float) -> dict[str, Any]
     return {"name": name, "pbrMetallicRoughness": surface}
 
 
-def _mesh(buffer: _Buffer, skin: Skin) -> dict[str, Any]:
-    """Two primitives, limbs and balls, over the same vertices."""
+def _mesh(buffer: _Buffer, skin: Skin) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The mesh and its materials: two primitives, limbs and balls, over the same vertices."""
     weights = skin.weights.numpy().astype(np.float32)
     weights[:, 0] += 1.0 - weights.sum(axis=1)
     small = int(skin.joints.max()) < 256
@@ -151,13 +152,18 @@ def _mesh(buffer: _Buffer, skin: Skin) -> dict[str, Any]:
         "WEIGHTS_0": buffer.add(weights, "f4", VERTICES),
     }
     kind = "u2" if len(skin.vertices) < 65535 else "u4"
-    primitives = []
-    for material, part in enumerate((skin.triangles[: skin.balls], skin.triangles[skin.balls :])):
+    primitives: list[dict[str, Any]] = []
+    materials: list[dict[str, Any]] = []
+    for look, part in zip(
+        LOOKS, (skin.triangles[: skin.balls], skin.triangles[skin.balls :]), strict=True
+    ):
         if len(part):
             indices = buffer.add(part.flatten().numpy(), kind, INDICES)
-            primitive = {"attributes": attributes, "indices": indices, "material": material}
-            primitives.append(primitive)
-    return {"name": "body", "primitives": primitives}
+            primitives.append(
+                {"attributes": attributes, "indices": indices, "material": len(materials)}
+            )
+            materials.append(_material(*look))
+    return {"name": "body", "primitives": primitives}, materials
 
 
 def _skin(buffer: _Buffer, skeleton: Skeleton) -> dict[str, Any]:
