@@ -46,10 +46,11 @@ def report(name: str, found: np.ndarray, truth: np.ndarray, seconds: tuple[float
     error = 1000.0 * np.linalg.norm(found - truth, axis=-1)
     known = error[np.isfinite(error)]
     rate, cpu = (len(truth) / s for s in seconds)
+    valid = len(known) / len(truth)
+    median, mean, high = np.median(known), known.mean(), np.quantile(known, 0.95)
     print(
-        f"{name:44s} {rate:9,.0f} points/s ({cpu:9,.0f} per cpu-s)  "
-        f"valid {len(known) / len(truth):7.2%}  median {np.median(known):5.2f}  mean {known.mean():6.2f}  "
-        f"p95 {np.quantile(known, 0.95):6.2f} mm"
+        f"{name:44s} {rate:9,.0f} points/s ({cpu:9,.0f} per cpu-s)  valid {valid:7.2%}  "
+        f"median {median:5.2f}  mean {mean:6.2f}  p95 {high:6.2f} mm"
     )
     return rate
 

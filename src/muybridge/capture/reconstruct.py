@@ -97,7 +97,7 @@ def reconstruct(
             "expected a joint that two cameras see in the same frame, got none; check that the "
             "videos show the same moment and that the calibration belongs to these cameras"
         )
-    motion = _motion(start, found.error_px, keypoints, options)
+    motion = _motion((start, known), found.error_px, keypoints, options)
     return _coherent(start, known, (points_px, confidence), cameras, (keypoints, motion, options))
 
 
@@ -185,11 +185,12 @@ def _hold(points: Float[Tensor, "t j 3"]) -> Float[Tensor, "t j 3"]:
 
 
 def _motion(
-    start: Float[Tensor, "t j 3"],
+    begun: tuple[Float[Tensor, "t j 3"], Bool[Tensor, "t j"]],
     error_px: Float[Tensor, "c t j"],
     keypoints: Keypoints,
     options: ReconstructOptions,
 ) -> Motion:
+    start, known = begun
     sigma = options.sigma_px
     if sigma is None:
         typical = float(error_px[error_px.isfinite()].median()) / RAYLEIGH_MEDIAN
@@ -198,14 +199,17 @@ def _motion(
     bones = bone_pairs(keypoints.joints)
     lengths = options.bone_lengths
     if lengths is None:
-        lengths = (start[:, bones[:, 0]] - start[:, bones[:, 1]]).norm(dim=-1).median(0).values
+        span = (start[:, bones[:, 0]] - start[:, bones[:, 1]]).norm(dim=-1)
+        both = known[:, bones[:, 0]] & known[:, bones[:, 1]]
+        lengths = torch.where(both, span, torch.nan).nanmedian(0).values
+    stated = lengths.isfinite()  # the others end in a joint that was never seen
     return Motion(
         keypoints.fps,
         sigma,
         3.0 * sigma,
         options.acceleration_std,
-        bones,
-        lengths,
+        bones[stated],
+        lengths[stated],
         options.bone_std,
     )
 
