@@ -87,7 +87,7 @@ def test_findings_of_the_stages_are_shown_with_ours(tmp_path: Path) -> None:
     take = replace(take, findings=(Finding("detect", "error", "A lens was covered."),))
     html, figures = _report(take, tmp_path)
     assert [f["severity"] for f in figures["findings"]][:2] == ["error", "warning"]
-    assert html.index("A lens was covered.") < html.index("cam03 is biased by 15 px")
+    assert html.index("A lens was covered.") < html.index("cam03 is biased by 14 px")
     assert "run with --refine" in html
 
 
@@ -204,7 +204,7 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
     assert answer["requests"] == [(tmp_path / "report.html").as_uri()]
     assert "muybridge" in values["text"]
     assert "Poor: joints agree within" in values["text"]
-    assert "cam03 is biased by 15 px to the lower right" in values["text"]
+    assert "cam03 is biased by 14 px to the lower right" in values["text"]
     assert values["first"][0] > 500, "the stage is blank"
     assert values["first"][1] != values["scrubbed"][1], "scrubbing moves nothing"
     assert values["scrubbed"][1] != values["coloured"][1], "colours change nothing"

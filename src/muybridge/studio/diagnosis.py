@@ -7,6 +7,7 @@ the image diagonal, so that one limit serves every resolution.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -45,7 +46,7 @@ class Criterion:
 
 
 CRITERIA = (
-    Criterion("agreement_m", "Joints agree between cameras within", "m", 0.015, 0.035),
+    Criterion("agreement_m", "Joints agree between cameras within", "m", 0.02, 0.04),
     Criterion("bones_m", "Leg bones keep their length within", "m", 0.015, 0.03),
     Criterion("slide_m", "Feet on the ground slide, a frame", "m", 0.005, 0.015),
     Criterion("lost_share", "Joints that no two cameras saw", "share", 0.03, 0.15),
@@ -88,8 +89,8 @@ def diagnose(take: Take, measures: TakeMeasures) -> Diagnosis:
 
 
 def joint_label(name: str) -> str:
-    """ "left_wrist" as people write it: "left wrist"."""
-    return name.replace("_", " ")
+    """A joint's name as people write it: "left_wrist" and "LeftWrist" are "left wrist"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.replace("_", " ")).lower()
 
 
 def direction(x_px: float, y_px: float) -> str:
@@ -215,17 +216,20 @@ def _swapped(person: PersonMeasures, whose: str) -> Iterator[Finding]:
 
 
 def _filled(person: PersonMeasures, whose: str, fps: float) -> Iterator[Finding]:
+    if person.unseen:
+        yield _note(
+            f"{whose}{_list(person.unseen)} only follow the rest of the body: the detector has "
+            "no such joints."
+        )
     if not person.spans:
         return
     longest = max(person.spans, key=lambda s: s.stop - s.first)
     seconds = (longest.stop - longest.first) / fps
-    joints = ", ".join(joint_label(j) for j in longest.joints[:3])
-    more = f" and {len(longest.joints) - 3} more" if len(longest.joints) > 3 else ""
     yield Finding(
         "report",
         "warning" if seconds > LONG_SPAN_S else "info",
         f"{whose}The take has {_count(len(person.spans), 'filled span')}; the longest lasts "
-        f"{seconds:.2f} s ({joints}{more}, from {longest.first / fps:.2f} s): "
+        f"{seconds:.2f} s ({_list(longest.joints)}, from {longest.first / fps:.2f} s): "
         "no two cameras saw these joints then.",
         "Filled joints are guesses between what was seen: check them in the playback.",
     )
@@ -250,6 +254,12 @@ def _unsteady(person: PersonMeasures, whose: str) -> Iterator[Finding]:
                 f"{right * 1000:.0f} mm on the right: a joint is seen aside by most cameras.",
                 "A calibration that is off, or loose clothes, are the usual causes.",
             )
+
+
+def _list(joints: tuple[str, ...]) -> str:
+    """Up to three joints by name."""
+    more = f" and {len(joints) - 3} more" if len(joints) > 3 else ""
+    return ", ".join(joint_label(joint) for joint in joints[:3]) + more
 
 
 def _count(number: int, noun: str) -> str:
@@ -277,6 +287,8 @@ def _scores(measures: TakeMeasures) -> tuple[Score, ...]:
 
 def _lag(camera: CameraMeasures) -> float:
     """What is left of the lag once it exceeds its own uncertainty, frames."""
+    if not math.isfinite(camera.lag_frames):
+        return math.nan
     sure = abs(camera.lag_frames) > LAG_SIGMAS * camera.lag_std_frames
     return abs(camera.lag_frames) if sure else 0.0
 

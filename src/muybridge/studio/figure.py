@@ -18,6 +18,7 @@ Side = Literal["left", "right", "middle"]
 
 LIMBS: tuple[tuple[str, float, float], ...] = (  # name of the lower joint, radii (metres at 1.7 m)
     (r"thumb|index|finger|pinky|ring|middle\d", 0.014, 0.010),
+    (r"handend|handtip", 0.034, 0.026),
     (r"toe|heel|ball", 0.040, 0.026),
     (r"ankle|foot", 0.056, 0.038),
     (r"knee|shin|calf|lowerleg|(?<!up)(?<!upper)leg$", 0.082, 0.056),
@@ -30,19 +31,32 @@ LIMBS: tuple[tuple[str, float, float], ...] = (  # name of the lower joint, radi
     (r"hips|pelvis|spine|chest|torso|back|abdomen|thorax", 0.096, 0.100),
 )
 GIRDLES = r"hip|upleg|upperleg|thigh|shoulder|clavicle|collar"  # bones within the trunk
+HEAD_TOP = r"headend|headtop|headnub"
 HEAD_M = 0.108
 LENGTH_RATIO = 0.13  # radius over length of a bone of unknown name
 
 
 @dataclass(frozen=True)
 class Capsule:
-    """A round limb between two joints; a ball where both are the same joint. Radii in metres."""
+    """A round limb between two joints; a ball where both are the same joint.
+
+    Attributes:
+        start: Index of the first joint.
+        stop: Index of the second.
+        start_m: Radius there, metres.
+        stop_m: Radius there, metres.
+        side: Of the body.
+        near: Where the limb begins, as a share of the way from joint to joint.
+        far: Where it ends.
+    """
 
     start: int
     stop: int
     start_m: float
     stop_m: float
     side: Side
+    near: float = 0.0
+    far: float = 1.0
 
 
 def figure(skeleton: Skeleton) -> tuple[Capsule, ...]:
@@ -51,7 +65,11 @@ def figure(skeleton: Skeleton) -> tuple[Capsule, ...]:
     lengths = skeleton.bone_lengths().tolist()
     limbs = []
     for child, parent in enumerate(skeleton.parents):
-        if parent < 0 or lengths[child] < 1e-4:
+        if (
+            parent < 0
+            or lengths[child] < 1e-4
+            or re.search(HEAD_TOP, _plain(skeleton.names[child]))
+        ):
             continue
         start, stop = _radii(skeleton.names[child], lengths[child] / scale)
         name = skeleton.names[child]
@@ -119,6 +137,10 @@ def _torso(skeleton: Skeleton, scale: float) -> list[Capsule]:
 def _head(skeleton: Skeleton, scale: float) -> list[Capsule]:
     ears = [j for j, n in enumerate(skeleton.names) if re.search(r"ear$", _plain(n))]
     heads = [j for j, n in enumerate(skeleton.names) if re.search(r"head|skull", _plain(n))]
+    tops = [j for j, n in enumerate(skeleton.names) if re.search(HEAD_TOP, _plain(n))]
+    if tops and skeleton.parents[tops[0]] >= 0:
+        radius = 0.1 * scale
+        return [Capsule(skeleton.parents[tops[0]], tops[0], radius, radius, "middle", 0.42, 0.58)]
     if len(ears) == 2:
         return [Capsule(ears[0], ears[1], 0.095 * scale, 0.095 * scale, "middle")]
     return [Capsule(heads[0], heads[0], HEAD_M * scale, HEAD_M * scale, "middle")] if heads else []

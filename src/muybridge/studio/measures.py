@@ -128,6 +128,7 @@ class PersonMeasures:
     joints: tuple[JointMeasures, ...]
     bones: tuple[Bone, ...]
     spans: tuple[Span, ...]
+    unseen: tuple[str, ...]  # solved joints that were filled in every frame
     swaps: tuple[Swap, ...]
     found_share: float
     median_px: float
@@ -153,7 +154,7 @@ def measure(take: Take) -> TakeMeasures:
     found = [residuals(person, take.cameras) for person in take.people]
     lengths = [r.lengths_px.flatten() for r in found]
     return TakeMeasures(
-        frame_count=max((len(person.clip) for person in take.people), default=0),
+        frame_count=max((len(p.clip) for p in take.people), default=_filmed(take)),
         median_px=_median(torch.cat(lengths)) if lengths else float("nan"),
         median_m=_median(torch.cat([r.lengths_m.flatten() for r in found]))
         if found
@@ -163,6 +164,10 @@ def measure(take: Take) -> TakeMeasures:
             _person(person, r, take.cameras) for person, r in zip(take.people, found, strict=True)
         ),
     )
+
+
+def _filmed(take: Take) -> int:
+    return max((video.frame_count for video in take.videos if video is not None), default=0)
 
 
 def residuals(person: PersonTake, cameras: Cameras, samples: int = SAMPLES) -> Residuals:
@@ -262,11 +267,13 @@ def _camera(take: Take, c: int, found: list[Residuals], fault: Systematic) -> Ca
 
 def _person(person: PersonTake, found: Residuals, cameras: Cameras) -> PersonMeasures:
     slide, contact = _feet(person)
+    spans = _spans(person)
     return PersonMeasures(
         name=person.name,
         joints=tuple(_joint(person, found, j) for j in range(len(person.markers.names))),
         bones=_bones(person),
-        spans=_spans(person),
+        spans=tuple(s for s in spans if s.stop - s.first < len(person.clip)),
+        unseen=tuple(j for s in spans if s.stop - s.first >= len(person.clip) for j in s.joints),
         swaps=_swaps(person, found, cameras),
         found_share=_mean(person.markers.seen.to(torch.float64)),
         median_px=_median(found.lengths_px),

@@ -14,14 +14,14 @@ import numpy as np
 
 from muybridge.capture.take import Take
 from muybridge.errors import InputError
-from muybridge.files.video import VideoInfo, read_frames
+from muybridge.files.video import VideoInfo
 
 __all__ = ["Pictures", "take_pictures"]
 
 HEIGHT_PX = 360
 QUALITY = 62  # of 100: no visible blocks at this size
 BUDGET_BYTES = 4_500_000  # of JPEG; base64 adds a third
-PROBE_BYTES = 14_000  # first guess of one picture
+PROBE_BYTES = 9_000  # first guess of one picture
 SEEK_GAP = 300  # frames; nearer pictures are reached faster by decoding on
 
 
@@ -74,43 +74,58 @@ def _camera(take: Take, c: int, frames: Sequence[int]) -> list[bytes]:
 
 
 def _jpeg(image: np.ndarray) -> bytes:
-    height, width = image.shape[:2]
-    scale = min(1.0, HEIGHT_PX / height)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     ok, coded = cv2.imencode(
-        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     )
-    assert ok, f"OpenCV could not code a JPEG of {size}"
+    assert ok, f"OpenCV could not code a JPEG of {image.shape}"
     return coded.tobytes()
 
 
 def _frames_at(video: VideoInfo, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """The wanted frames of a video, in order; jumps where they lie far apart."""
+    """The wanted frames of a video, small and upright, in order; jumps where they lie far apart.
+
+    Only wanted frames are converted to RGB, and at their small size, which is most of the cost.
+    """
     if not wanted:
         return
     gap = (wanted[-1] - wanted[0]) / max(len(wanted) - 1, 1)
-    if gap > SEEK_GAP and video.rotation_deg == 0:
-        yield from _jump(video, wanted)
-        return
-    chosen = set(wanted)
-    for index, image in enumerate(islice(read_frames(video.path), wanted[-1] + 1)):
-        if index in chosen:
-            yield index, image
-
-
-def _jump(video: VideoInfo, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """Seek to the key frame before each wanted frame and decode up to it."""
     try:
         with av.open(str(video.path)) as container:
-            stream = container.streams.video[0]
-            base, start = float(stream.time_base or 1), stream.start_time or 0
-            for index in wanted:
-                target = start + round(index / video.fps / base)
-                container.seek(target, stream=stream, backward=True)
-                for frame in container.decode(stream):
-                    if frame.pts is not None and frame.pts >= target - 0.5 / video.fps / base:
-                        yield index, frame.to_ndarray(format="rgb24")
-                        break
+            container.streams.video[0].thread_type = "AUTO"
+            found = _jump if gap > SEEK_GAP else _walk
+            for index, frame in found(container, video, wanted):
+                yield index, _small(frame, video.rotation_deg)
     except (av.error.FFmpegError, OSError) as error:
-        raise InputError(f"expected to seek in {video.path}, got {error}; convert it") from error
+        raise InputError(f"expected to read {video.path}, got {error}; convert it") from error
+
+
+def _small(frame: av.VideoFrame, rotation_deg: int) -> np.ndarray:
+    upright_height = frame.width if rotation_deg in (90, 270) else frame.height
+    scale = min(1.0, HEIGHT_PX / upright_height)
+    width, height = (max(2, round(side * scale)) for side in (frame.width, frame.height))
+    image = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+    return np.ascontiguousarray(np.rot90(image, -rotation_deg // 90))
+
+
+def _walk(
+    container: av.container.InputContainer, video: VideoInfo, wanted: Sequence[int]
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    chosen = set(wanted)
+    for index, frame in enumerate(islice(container.decode(video=0), wanted[-1] + 1)):
+        if index in chosen:
+            yield index, frame
+
+
+def _jump(
+    container: av.container.InputContainer, video: VideoInfo, wanted: Sequence[int]
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Seek to the key frame before each wanted frame and decode up to it."""
+    stream = container.streams.video[0]
+    base, start = float(stream.time_base or 1), stream.start_time or 0
+    for index in wanted:
+        target = start + round(index / video.fps / base)
+        container.seek(target, stream=stream, backward=True)
+        for frame in container.decode(stream):
+            if frame.pts is not None and frame.pts >= target - 0.5 / video.fps / base:
+                yield index, frame
+                break

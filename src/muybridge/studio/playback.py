@@ -117,7 +117,7 @@ def _person(
         "count": len(index),
         "joints": list(clip.skeleton.names),
         "capsules": [
-            [c.start, c.stop, round(c.start_m, 4), round(c.stop_m, 4), c.side]
+            [c.start, c.stop, round(c.start_m, 4), round(c.stop_m, 4), c.side, c.near, c.far]
             for c in figure(clip.skeleton)
         ],
         "points_mm": _shorts((pose[index] - origin) * 1000.0),
@@ -215,7 +215,8 @@ def _filled(person: PersonTake) -> dict[str, list[list[int]]]:
     clip = person.clip
     if clip.filled is None:
         return {}
-    filled = [j for j in range(len(clip.skeleton)) if bool(clip.filled[:, j].any())]
+    some = clip.filled.any(0) & ~clip.filled.all(0)
+    filled = some.nonzero().squeeze(-1).tolist()
     return {clip.skeleton.names[j]: _runs(clip.filled[:, j]) for j in filled}
 
 

@@ -34,11 +34,11 @@ def scores(diagnosis: Diagnosis) -> str:
 
 def _tile(score: Score) -> str:
     criterion = score.criterion
+    known = "" if score.grade == "none" else f"{score.grade} · "
     limit = f"good ≤ {quantity(criterion.good, criterion.unit)}"
     return (
         f"<div><dt>{escape(criterion.label)}</dt><dd><span class='dot {score.grade}'></span>"
-        f"{quantity(score.value, criterion.unit)}<small>{score.grade.replace('none', 'not known')}"
-        f" · {limit}</small></dd></div>"
+        f"{quantity(score.value, criterion.unit)}<small>{known}{limit}</small></dd></div>"
     )
 
 
@@ -47,7 +47,7 @@ def quantity(value: float, unit: str) -> str:
     if not math.isfinite(value):
         return UNKNOWN
     if unit == "m":
-        return f"{value * 1000:.1f} mm" if value < 0.00995 else f"{value * 1000:.0f} mm"
+        return f"{value * 1000:.1f} mm" if value < 0.0995 else f"{value * 1000:.0f} mm"
     if unit == "share":
         return f"{value * 100:.1f} %" if 0.0005 <= value < 0.0995 else f"{value * 100:.0f} %"
     return f"{value:.2g} {unit}"

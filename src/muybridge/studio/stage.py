@@ -313,6 +313,8 @@ def limb_transforms(
     """Place, turn (scalar-first) and stretch a unit pill along z onto each limb, metres."""
     start = positions[[limb.start for limb in limbs]].to(torch.float64).nan_to_num().numpy()
     stop = positions[[limb.stop for limb in limbs]].to(torch.float64).nan_to_num().numpy()
+    near, far = (np.array([[getattr(limb, end)] for limb in limbs]) for end in ("near", "far"))
+    start, stop = start + near * (stop - start), start + far * (stop - start)
     radius = np.array([[limb.start_m, limb.stop_m] for limb in limbs]).mean(1)
     along = stop - start
     length = np.linalg.norm(along, axis=1)

@@ -107,10 +107,14 @@ def _limbs(
     for limb in ordered:
         depth = float(into[limb.start] + into[limb.stop]) / 2.0
         light = (depth - far) / max(near - far, 1e-6)
+        ends = [
+            [float(v[limb.start] + share * (v[limb.stop] - v[limb.start])) for v in (x, y)]
+            for share in (limb.near, limb.far)
+        ]
         width = max((limb.start_m + limb.stop_m) * scale * 0.92, 1.5)
         parts.append(
-            f'<path d="M{float(x[limb.start]):.1f} {float(y[limb.start]):.1f}'
-            f'L{float(x[limb.stop]) + 0.01:.2f} {float(y[limb.stop]):.1f}" '
+            f'<path d="M{ends[0][0]:.1f} {ends[0][1]:.1f}'
+            f'L{ends[1][0] + 0.01:.2f} {ends[1][1]:.1f}" '
             f'stroke-width="{width:.1f}" style="--light:{light:.2f}"/>'
         )
     return f'<g class="limbs">{"".join(parts)}</g>'

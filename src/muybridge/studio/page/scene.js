@@ -158,9 +158,10 @@ function sideColours(index) {
 }
 function bodyAt(person, i, index, alpha, out) {
   const colours = sideColours(index), faint = rgb(style("--stage"));
-  for (const [a, b, ra, rb, side] of person.capsules) {
-    const p = jointAt(person, i, a), q = jointAt(person, i, b);
-    if (!p || !q) continue;
+  for (const [a, b, ra, rb, side, near, far] of person.capsules) {
+    const start = jointAt(person, i, a), stop = jointAt(person, i, b);
+    if (!start || !stop) continue;
+    const [p, q] = [near, far].map((s) => start.map((v, k) => v + s * (stop[k] - v)));
     let ca = jointColour(person, i, a, side, colours), cb = jointColour(person, i, b, side, colours);
     if (alpha < 1) { ca = ca.map((v, k) => faint[k] + (v - faint[k]) * alpha); cb = cb.map((v, k) => faint[k] + (v - faint[k]) * alpha); }
     out.push(...p, ra, ...q, rb, ...ca, 1, ...cb, 1);
