@@ -13,7 +13,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -103,16 +103,16 @@ class _OnnxRunner:
     def __init__(self, name: Network, cache_folder: Path) -> None:
         self.name = name
         self.cache_folder = cache_folder
-        self.sessions: dict[tuple[int, ...], object] = {}
+        self.sessions: dict[tuple[int, ...], Any] = {}
 
     def __call__(self, picture: Picture) -> Float[Tensor, "n k"]:
         session = self.sessions.get(picture.shape)
         if session is None:
             session = self.sessions[picture.shape] = self._open(picture.shape)
-        output = session.run(None, {"image": picture[None].astype(np.float32)})  # type: ignore[attr-defined]
+        output = session.run(None, {"image": picture[None].astype(np.float32)})
         return torch.from_numpy(output[0][0])
 
-    def _open(self, shape: tuple[int, ...]) -> object:
+    def _open(self, shape: tuple[int, ...]) -> Any:
         import onnxruntime
 
         height, width = shape[:2]
