@@ -167,6 +167,12 @@ def _few_views(keypoints: Keypoints, person: Person, options: AssociateOptions) 
     return Finding("associate", "info", sentence, "Ask for fewer views, or add a camera.")
 
 
+def _steady(seen: Bool[np.ndarray, " t"], enough: int) -> bool:
+    """True for somebody who is there, not for scattered false detections."""
+    frames = np.flatnonzero(seen)
+    return len(frames) >= enough and 2 * len(frames) > int(frames[-1] - frames[0])
+
+
 def _alone(
     keypoints: Keypoints, people: list[Person], enough: int, options: AssociateOptions
 ) -> list[Finding]:
@@ -181,7 +187,7 @@ def _alone(
         if not bool(left.isfinite().any()):
             continue
         for track in follow_people(left, keep=LISTED_PEOPLE).T:
-            if (track != NO_SLOT).sum() >= enough:
+            if _steady(track != NO_SLOT, enough):
                 sentence = f"Somebody is seen by {name} alone in {_span(track != NO_SLOT)}; "
                 sentence += "not reconstructed, one camera gives no depth."
                 found.append(Finding("associate", "info", sentence, camera=name))

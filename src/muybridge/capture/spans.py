@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -35,6 +35,7 @@ class Span:
     whole: bool = False
 
 
+@runtime_checkable
 class SpanFitter(Protocol):
     """Fits clocks to one span."""
 

@@ -7,9 +7,9 @@ The states of all cameras minimise one energy,
     sum over frames, pairs of cameras:  disagreement(a, b) of the labelling s_a xor s_b
   + sum over cameras, frames:           jump(t, t + 1) of the labelling s_t xor s_{t+1}
   + prior for every exchanged state,
-by exact dynamic programming over one camera's chain with the others fixed, in turns. A pattern of
-swaps by body part is what detectors produce; all groups exchanged is a person taken for their
-mirror image.
+by exact dynamic programming over one camera's chain with the others fixed, in turns. Detectors
+mistake single parts, or a whole person for their mirror image; so the face, whose joints lie too
+close to decide alone, is expected to follow where arms and legs are both exchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from muybridge.geometry.camera import Cameras
 from muybridge.geometry.epipolar import epipolar_pair, signed_distance_px, world_rays
 from muybridge.motion.keypoints import Keypoints
 
-__all__ = ["GROUPS", "Repair", "SwapOptions", "exchange", "repair_swaps"]
+__all__ = ["GROUPS", "Repair", "SwapOptions", "exchange", "repair_swaps", "shortest_states"]
 
 GROUPS = {
     "arms": ("shoulder", "elbow", "wrist"),
@@ -42,15 +42,15 @@ class SwapOptions:
     """When to believe in a swap.
 
     Attributes:
-        scale_px: Disagreement of two rays, or a step between frames, that counts as one unit.
+        min_scale_px: Least distance that counts as one unit; otherwise it is measured.
         prior: Units that a swapped frame must save.
         switch: Units that going in or out of a swapped stretch must save.
         sweeps: Most turns over all cameras.
         min_confidence: Joints below this have no say.
     """
 
-    scale_px: float = 12.0
-    prior: float = 0.5
+    min_scale_px: float = 2.0
+    prior: float = 4.0
     switch: float = 0.5
     sweeps: int = 6
     min_confidence: float = 0.2
@@ -96,7 +96,8 @@ def repair_swaps(
     for g, group in enumerate(GROUPS):
         twins = twins_of(keypoints.joints, group)
         if twins:
-            swapped[..., g] = _states(keypoints, cameras, twins, options)
+            whole = swapped[..., :g].all(-1) & (g == len(GROUPS) - 1)
+            swapped[..., g] = _states(keypoints, cameras, twins, whole, options)
     repaired = exchange(keypoints, swapped)
     return Repair(repaired, swapped, _findings(keypoints.cameras, swapped))
 
@@ -112,77 +113,93 @@ def exchange(keypoints: Keypoints, swapped: Bool[Tensor, "c t g"]) -> Keypoints:
     """Exchange left and right of the groups where `swapped`; corrected joints stay."""
     points, confidence = keypoints.points_px.clone(), keypoints.confidence.clone()
     for g, group in enumerate(GROUPS):
-        for left, right in twins_of(keypoints.joints, group):
-            here = swapped[..., g].unsqueeze(-1)
+        for twins in map(list, twins_of(keypoints.joints, group)):
+            here = swapped[..., g, None].expand(points.shape[:3])
             if keypoints.corrected is not None:
-                here = here & ~keypoints.corrected[..., [left, right]].any(-1)
-            for tensor, mask in ((points, here.unsqueeze(-1)), (confidence, here)):
-                a, b = tensor[..., left, :] if tensor is points else tensor[..., left], None
-                b = tensor[..., right, :] if tensor is points else tensor[..., right]
-                new_a, new_b = torch.where(mask, b, a), torch.where(mask, a, b)
-                if tensor is points:
-                    tensor[..., left, :], tensor[..., right, :] = new_a, new_b
-                else:
-                    tensor[..., left], tensor[..., right] = new_a, new_b
+                here = here & ~keypoints.corrected[..., twins].any(-1)
+            points[..., twins, :] = _turned(points[..., twins, :], here[..., None, None], -2)
+            confidence[..., twins] = _turned(confidence[..., twins], here[..., None], -1)
     return replace(keypoints, points_px=points, confidence=confidence)
 
 
+def _turned(values: Tensor, where: Tensor, dim: int) -> Tensor:
+    return torch.where(where, values.flip(dim), values)
+
+
 def _states(
-    keypoints: Keypoints, cameras: Cameras, twins: list[tuple[int, int]], options: SwapOptions
+    keypoints: Keypoints,
+    cameras: Cameras,
+    twins: list[tuple[int, int]],
+    expected: Bool[Tensor, "c t"],
+    options: SwapOptions,
 ) -> Bool[Tensor, "c t"]:
-    """Best states of one group in all cameras and frames."""
+    """Best states of one group in all cameras and frames; `expected` ones cost nothing extra."""
     index = torch.tensor(twins)  # N 2
     points = keypoints.points_px[:, :, 0][:, :, index].double()  # C T N 2(left, right) 2(x, y)
     weak = keypoints.confidence[:, :, 0][:, :, index] < options.min_confidence
     points = torch.where(weak.unsqueeze(-1), torch.nan, points)
-    between = _between_views(points, cameras, options.scale_px)
-    along = _along_time(points, options.scale_px)
+    between = _between_views(points, cameras, options)
+    along = _along_time(points, options)
     count = len(cameras)
-    state = np.zeros((count, points.shape[1]), dtype=np.int64)
+    usual = expected.numpy().astype(np.int64)
+    state = usual.copy()
     for _ in range(options.sweeps):
         before = state.copy()
         for c in range(count):
             unary = np.zeros((points.shape[1], 2))
-            unary[:, 1] += options.prior
+            unary[np.arange(len(unary)), 1 - usual[c]] += options.prior
             for other in range(count):
                 if other != c:
                     unary += _given(between[min(c, other), max(c, other)], state[other])
-            state[c] = _chain(unary, along[c], options.switch)
+            state[c] = shortest_states(unary, along[c], options.switch)
         if (state == before).all():
             break
     return torch.from_numpy(state).bool()
 
 
-def _saturated(distance_px: Tensor, scale_px: float) -> Tensor:
-    """Cost in [0, 1] of a distance; 0 where it is unknown, so that unknowns decide nothing."""
-    square = (distance_px / scale_px).square()
-    return (square / (1.0 + square)).nan_to_num(0.0)
+def _compared(
+    equal_px: Float[Tensor, "c t n 2"], opposite_px: Float[Tensor, "c t n 2"], options: SwapOptions
+) -> Float[np.ndarray, "c t 2"]:
+    """Cost of the two labellings: Cauchy's log(1 + (d / scale)^2), summed over the joints.
+
+    The scale is the usual distance under the better labelling, so that the noise of a detector or
+    the bias of a calibration is told from a swap; unknown joints decide nothing.
+    """
+    known = equal_px.isfinite() & opposite_px.isfinite()
+    smaller = torch.where(known, torch.minimum(equal_px, opposite_px), torch.nan)
+    scale = smaller.flatten(1).nanmedian(1).values.nan_to_num(0.0).clamp_min(options.min_scale_px)
+    cost = [
+        ((d / scale[:, None, None, None]).square().log1p() * known).nan_to_num(0.0).sum((-1, -2))
+        for d in (equal_px, opposite_px)
+    ]
+    return torch.stack(cost, dim=-1).numpy()
 
 
 def _between_views(
-    points: Float[Tensor, "c t n 2 2"], cameras: Cameras, scale_px: float
+    points: Float[Tensor, "c t n 2 2"], cameras: Cameras, options: SwapOptions
 ) -> dict[tuple[int, int], Float[np.ndarray, "t 2"]]:
     """Disagreement of each pair of cameras for equal and for opposite labelling."""
     rays = world_rays(cameras, points)
-    result = {}
-    for a, b in combinations(range(len(cameras)), 2):
+    keys = list(combinations(range(len(cameras)), 2))
+    equal, opposite = [], []
+    for a, b in keys:
         pair = epipolar_pair(cameras, a, b)
-        equal = signed_distance_px(rays[a], rays[b], pair)
-        opposite = signed_distance_px(rays[a], rays[b].flip(-2), pair)
-        known = equal.isfinite() & opposite.isfinite()
-        cost = [(_saturated(d, scale_px) * known).sum((-1, -2)) for d in (equal, opposite)]
-        result[a, b] = torch.stack(cost, dim=-1).numpy()
-    return result
+        equal.append(signed_distance_px(rays[a], rays[b], pair).abs())
+        opposite.append(signed_distance_px(rays[a], rays[b].flip(-2), pair).abs())
+    if not keys:
+        return {}
+    costs = _compared(torch.stack(equal), torch.stack(opposite), options)
+    return dict(zip(keys, costs, strict=True))
 
 
-def _along_time(points: Float[Tensor, "c t n 2 2"], scale_px: float) -> Float[np.ndarray, "c s 2"]:
+def _along_time(
+    points: Float[Tensor, "c t n 2 2"], options: SwapOptions
+) -> Float[np.ndarray, "c s 2"]:
     """Cost of the step from each frame to the next for equal and for changed labelling."""
     before, after = points[:, :-1], points[:, 1:]
     equal = (after - before).norm(dim=-1)
     changed = (after.flip(-2) - before).norm(dim=-1)
-    known = equal.isfinite() & changed.isfinite()
-    cost = [(_saturated(d, scale_px) * known).sum((-1, -2)) for d in (equal, changed)]
-    return torch.stack(cost, dim=-1).numpy()
+    return _compared(equal, changed, options)
 
 
 def _given(cost: Float[np.ndarray, "t 2"], other: np.ndarray) -> Float[np.ndarray, "t 2"]:
@@ -190,7 +207,7 @@ def _given(cost: Float[np.ndarray, "t 2"], other: np.ndarray) -> Float[np.ndarra
     return np.where(other[:, None] == 1, cost[:, ::-1], cost)
 
 
-def _chain(
+def shortest_states(
     unary: Float[np.ndarray, "t 2"], step: Float[np.ndarray, "s 2"], switch: float
 ) -> np.ndarray:
     """Cheapest states of a chain (Viterbi): step costs by equal or changed state."""

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from muybridge.capture.clock import Clocks, Dropped, onto_one_clock
 from muybridge.capture.finding import Finding
-from muybridge.capture.jumps import find_jumps
+from muybridge.capture.jumps import JUMP_COST, find_jumps
 from muybridge.capture.offsets import RayTracks, search_offsets, shift_costs, smooth_tracks
 from muybridge.capture.spans import Span, clocks_of_spans, plan_spans
-from muybridge.capture.timefit import Fit, fit_clocks
+from muybridge.capture.timefit import Fit, fit_clocks, mean_cost
 from muybridge.capture.tracks import NO_SLOT, body_height_px, follow_people
 from muybridge.errors import InputError
 from muybridge.geometry.camera import Cameras
@@ -32,7 +32,10 @@ from muybridge.motion.keypoints import Keypoints
 
 __all__ = ["Dropped", "Sync", "SyncOptions", "resample", "synchronise"]
 
+MIN_GAIN = 1.0  # frames over the take below which a drift is not believed
 MAX_DRIFT = 0.01  # more is not a clock but something else
+FACE = ("nose", "eye", "ear")
+FACE_WEIGHT = 0.3  # these mean different points in different views, more than other joints do
 BACKGROUND = 0.6  # people smaller than this share of the most prominent one do not decide
 
 
@@ -142,6 +145,8 @@ class _Tracker:
     def __init__(self, keypoints: Keypoints, cameras: Cameras, options: SyncOptions) -> None:
         self.keypoints, self.cameras, self.options = keypoints, cameras, options
         indices = range(len(cameras))
+        face = [name.endswith(FACE) for name in keypoints.joints]
+        self.trust = torch.where(torch.tensor(face), FACE_WEIGHT, 1.0).double()
         self.pairs = {(a, b): epipolar_pair(cameras, a, b) for a, b in combinations(indices, 2)}
 
     def people(self, span: Span) -> list[list[tuple[Tensor, Tensor]]]:
@@ -158,7 +163,8 @@ class _Tracker:
                 known = weight >= self.options.min_confidence
                 track = points[rows, slot.clamp_min(0)]
                 track = torch.where(known.unsqueeze(-1), track, torch.nan)
-                found.append((smooth_tracks(track, self.options.smooth_frames), weight * known))
+                smooth = smooth_tracks(track, self.options.smooth_frames)
+                found.append((smooth, weight * known * self.trust))
             result.append(_comparable(found))
         return result
 
@@ -197,17 +203,34 @@ class _Tracker:
         if not bool(fit.std.isfinite().all()):
             return None
         if self.options.jumps and span.whole:
-            fit = find_jumps(tracks, _with_drift(tracks, fit, instants), instants)
+            return _best_model(tracks, fit, instants)
         return fit
 
 
-def _with_drift(tracks: RayTracks, fit: Fit, instants: Tensor) -> Fit:
-    """The fit with rates, where they matter; clocks of real cameras stay within 1 %."""
-    trial = fit_clocks(tracks, fit.clocks, instants, with_drift=True)
-    drift, std = trial.clocks.drift[1:], trial.std[len(trial.clocks.drift) - 1 :]
+def _best_model(tracks: RayTracks, fit: Fit, instants: Tensor) -> Fit:
+    """Steady clocks, drifting ones, or ones that jump: whichever explains the take best.
+
+    A drift looks like a staircase of jumps and a jump like a drift; each is charged alike.
+    """
+    jumping = find_jumps(tracks, fit, instants)
+    if MAX_DRIFT * len(instants) <= MIN_GAIN:
+        return jumping  # too short for any believable drift to show
+    every = tuple(range(1, len(tracks.rays)))
+    trial = fit_clocks(tracks, fit.clocks, instants, every)
+    drift, std = trial.clocks.drift[1:], trial.std[len(every) :]
     gained = drift.abs() * len(instants)
-    clear = (gained > 1.0) & (drift.abs() > 4.0 * std) & (drift.abs() < MAX_DRIFT)
-    return trial if bool(clear.any()) else fit
+    clear = (gained > MIN_GAIN) & (drift.abs() > 4.0 * std) & (drift.abs() < MAX_DRIFT)
+    drifting = tuple(c for c in every if bool(clear[c - 1]))
+    if not drifting:
+        return jumping
+    rated = find_jumps(tracks, fit_clocks(tracks, fit.clocks, instants, drifting), instants)
+
+    def price(model: Fit) -> float:
+        charges = len(model.clocks.dropped) + int((model.clocks.drift != 0.0).sum())
+        cost = mean_cost(tracks, model.clocks, instants, fit.residual_px)
+        return cost * len(instants) + JUMP_COST * charges
+
+    return min(jumping, rated, key=price)
 
 
 def _stretch(keypoints: Keypoints, camera: int, start: int, length: int) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,9 @@ BIAS_FRAMES = 150  # the bias of a pair and joint is taken as constant for so lo
 MIN_SCALE_PX = 1.0
 SYSTEMATIC = 0.1  # share of the residual that is alike in all frames and does not average out
 FIT_STEPS = 15
-SETTLED_FRAMES = 1e-3
+SETTLED_FRAMES = 2e-3
+START_SCALE_PX = 8.0
+BIAS_STEPS = 4
 
 
 class Fit(NamedTuple):
@@ -66,54 +68,59 @@ def views_at(tracks: RayTracks, clocks: Clocks, instants: Float[Tensor, " s"]) -
 def unbiased_residual(
     residual_px: Float[Tensor, "s j"], weight: Float[Tensor, "s j"], scale_px: float
 ) -> tuple[Float[Tensor, "s j"], Float[Tensor, "s j"]]:
-    """Take a constant per joint and window off, robustly.
+    """Take a constant per joint and window of time off, robustly.
 
     Returns:
         The residual (0 where the weight is 0) and its robust weight (Geman-McClure).
     """
-    count, joints = residual_px.shape
-    windows = max(1, round(count / BIAS_FRAMES))
-    length = -(-count // windows)
-    pad = (0, 0, 0, windows * length - count)
-    value = torch.nn.functional.pad(residual_px.nan_to_num(0.0), pad).reshape(
-        windows, length, joints
-    )
-    known = torch.nn.functional.pad(weight, pad).reshape(windows, length, joints)
+    count = len(residual_px)
+    value, known = _windows(residual_px.nan_to_num(0.0)), _windows(weight)
     bias = torch.where(known > 0.0, value, torch.nan).nanmedian(1, keepdim=True).values
     bias = bias.nan_to_num(0.0)
-    for _ in range(4):
+    for _ in range(BIAS_STEPS):
         robust = known / (1.0 + ((value - bias) / scale_px).square()).square()
-        bias = (robust * value).sum(1, keepdim=True) / robust.sum(1, keepdim=True).clamp_min(1e-9)
+        bias = _window_mean(value, robust)
     rest = torch.where(known > 0.0, value - bias, torch.zeros_like(value))
     return rest.flatten(0, 1)[:count], robust.flatten(0, 1)[:count]
 
 
+def _windows(values: Float[Tensor, "s j"]) -> Float[Tensor, "w l j"]:
+    """Cut into windows of equal length, filled up with zeros."""
+    windows = max(1, round(len(values) / BIAS_FRAMES))
+    length = -(-len(values) // windows)
+    filled = torch.nn.functional.pad(values, (0, 0, 0, windows * length - len(values)))
+    return filled.reshape(windows, length, -1)
+
+
+def _window_mean(values: Float[Tensor, "w l j"], weight: Float[Tensor, "w l j"]) -> Tensor:
+    return (weight * values).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp_min(1e-9)
+
+
+def _centred(slope: Float[Tensor, "s j"], weight: Float[Tensor, "s j"]) -> Float[Tensor, "s j"]:
+    """Take off what the bias of each joint and window would absorb."""
+    value = _windows(slope)
+    return (value - _window_mean(value, _windows(weight))).flatten(0, 1)[: len(slope)]
+
+
 class _Normal(NamedTuple):
-    """Normal equations, summed over pairs, and the scores of each block of time."""
+    """Normal equations, summed over pairs, and the scores of each cluster."""
 
     matrix: Tensor  # P P
     score: Tensor  # blocks P
     score_of_joint: Tensor  # J P
     samples: Tensor  # P; sum of the weights behind each number
-    residuals: list[Tensor]
-
-
-def _centred(slope: Tensor, weight: Tensor) -> Tensor:
-    """Take off what the bias of each joint would absorb."""
-    mean = (weight * slope).sum(0) / weight.sum(0).clamp_min(1e-9)
-    return slope - mean
+    residuals: Tensor
 
 
 def _normal_equations(
-    tracks: RayTracks, views: Views, scale_px: float, with_drift: bool
+    tracks: RayTracks, views: Views, scale_px: float, drifting: tuple[int, ...]
 ) -> _Normal:
-    cameras = len(views.rays)
-    count = views.rays.shape[1]
-    size = (cameras - 1) * (2 if with_drift else 1)
-    matrix = torch.zeros(size, size, dtype=torch.float64)
+    cameras, count, joints = views.weight.shape
+    size = cameras - 1 + len(drifting)
     blocks = torch.arange(count) // BLOCK_FRAMES
+    matrix = torch.zeros(size, size, dtype=torch.float64)
     score = torch.zeros(int(blocks[-1]) + 1, size, dtype=torch.float64)
-    score_of_joint = torch.zeros(views.rays.shape[2], size, dtype=torch.float64)
+    of_joint = torch.zeros(joints, size, dtype=torch.float64)
     samples = torch.zeros(size, dtype=torch.float64)
     residuals = []
     for a, b in combinations(range(cameras), 2):
@@ -122,68 +129,100 @@ def _normal_equations(
         distance = signed_distance_px(views.rays[a], views.rays[b], pair)
         rest, robust = unbiased_residual(distance, weight, scale_px)
         residuals.append(rest[weight > 0.0])
-        slopes = []
-        for c, (u, v) in (
-            (a, (views.rays[a] - views.step[a], views.rays[b])),
-            (b, (views.rays[a], views.rays[b] - views.step[b])),
-        ):
-            slope = (signed_distance_px(u, v, pair) - distance).nan_to_num(0.0)
-            if c == 0:
-                continue
-            slopes.append((c - 1, _centred(slope, robust)))
-            if with_drift:
-                drifted = slope * views.frame[c].nan_to_num(0.0).unsqueeze(-1)
-                slopes.append((cameras - 1 + c - 1, _centred(drifted, robust)))
-        for i, slope in slopes:
-            score[:, i].index_add_(0, blocks, (robust * slope * rest).sum(1))
-            score_of_joint[:, i] += (robust * slope * rest).sum(0)
-            samples[i] += robust.sum()
-            for k, other in slopes:
-                matrix[i, k] += (robust * slope * other).sum()
-    return _Normal(matrix, score, score_of_joint, samples, residuals)
+        moved = {
+            a: signed_distance_px(views.rays[a] - views.step[a], views.rays[b], pair),
+            b: signed_distance_px(views.rays[a], views.rays[b] - views.step[b], pair),
+        }
+        columns, index = _slopes(moved, distance, robust, views, drifting)
+        weighted = columns * robust.unsqueeze(-1)
+        i = torch.tensor(index)
+        matrix[i[:, None], i] += torch.einsum("sjp,sjq->pq", weighted, columns)
+        gradient = weighted * rest.unsqueeze(-1)
+        per_frame = torch.zeros(count, size, dtype=torch.float64)
+        per_frame[:, i] = gradient.sum(1)
+        score.index_add_(0, blocks, per_frame)
+        of_joint[:, i] += gradient.sum(0)
+        samples[i] += robust.sum()
+    return _Normal(matrix, score, of_joint, samples, torch.cat(residuals))
+
+
+def _slopes(
+    moved: dict[int, Tensor],
+    distance: Tensor,
+    robust: Tensor,
+    views: Views,
+    drifting: tuple[int, ...],
+) -> tuple[Float[Tensor, "s j p"], list[int]]:
+    """Change of a pair's distance by each number that it depends on, and which these are."""
+    columns, index = [], []
+    for c, there in moved.items():
+        slope = (there - distance).nan_to_num(0.0)
+        if c > 0:
+            columns.append(_centred(slope, robust))
+            index.append(c - 1)
+        if c in drifting:
+            by_frame = slope * views.frame[c].nan_to_num(0.0).unsqueeze(-1)
+            columns.append(_centred(by_frame, robust))
+            index.append(len(views.rays) - 1 + drifting.index(c))
+    return torch.stack(columns, dim=-1), index
 
 
 def fit_clocks(
-    tracks: RayTracks, clocks: Clocks, instants: Float[Tensor, " s"], with_drift: bool = False
+    tracks: RayTracks,
+    clocks: Clocks,
+    instants: Float[Tensor, " s"],
+    drifting: tuple[int, ...] = (),
+    steps: int = FIT_STEPS,
 ) -> Fit:
     """Refine offsets (and drifts) by Gauss-Newton with robust weights.
 
     Minimises, over all pairs of cameras, joints and instants, the Geman-McClure cost of the
     distance of rays from meeting less a constant per pair and joint (see `capture.offsets`).
-    Standard deviations are those of the sandwich estimator with blocks of time as clusters, since
-    the errors of neighbouring frames and of the joints of a body are not independent.
+    Standard deviations are those of the sandwich estimator, with blocks of time and joints as
+    clusters, plus a share of the residual that is taken as common to all frames.
 
     Args:
         tracks: One person.
         clocks: Start; its jumps are kept.
         instants: Frames of camera 0 to use.
-        with_drift: Fit a rate per camera too.
+        drifting: Cameras (not 0) whose rate is fitted too.
+        steps: Most iterations.
     References:
         Liang & Zeger, Longitudinal data analysis using generalized linear models, Biometrika 73,
         1986 (the clustered sandwich covariance).
     """
-    cameras = len(tracks.rays)
-    scale = 8.0
-    for _ in range(FIT_STEPS):
-        normal = _normal_equations(tracks, views_at(tracks, clocks, instants), scale, with_drift)
-        spread = torch.cat(normal.residuals).abs()
+    cameras, scale = len(tracks.rays), START_SCALE_PX
+    for _ in range(steps):
+        normal = _normal_equations(tracks, views_at(tracks, clocks, instants), scale, drifting)
+        spread = normal.residuals.abs()
         scale = max(float(spread.median()) if len(spread) else 0.0, MIN_SCALE_PX)
-        matrix = normal.matrix + 1e-9 * torch.eye(len(normal.matrix), dtype=torch.float64)
-        diagonal = matrix.diagonal().clamp_min(1e-12).rsqrt()
-        scaled = diagonal[:, None] * matrix * diagonal
-        scaled = scaled + 1e-6 * torch.eye(len(matrix), dtype=torch.float64)
-        step = -diagonal * torch.linalg.solve(scaled, diagonal * normal.score.sum(0))
+        inverse = _inverse(normal.matrix)
+        step = -inverse @ normal.score.sum(0)
         step[: cameras - 1] = step[: cameras - 1].clamp(-1.0, 1.0)
         step[cameras - 1 :] = step[cameras - 1 :].clamp(-2e-3, 2e-3)
-        clocks = _moved(clocks, step, cameras)
+        clocks = _moved(clocks, step, drifting)
         if float(step[: cameras - 1].abs().max()) < SETTLED_FRAMES:
             break
-    inverse = diagonal[:, None] * torch.linalg.inv(scaled) * diagonal
-    spread_scores = sum(x.T @ x for x in (normal.score, normal.score_of_joint))
-    variance = (inverse @ spread_scores @ inverse).diagonal()
-    slope_square = (matrix.diagonal() / normal.samples.clamp_min(1e-9)).clamp_min(1e-12)
-    variance = variance + (SYSTEMATIC * 1.4826 * scale) ** 2 / slope_square
-    return Fit(clocks, variance.sqrt(), 1.4826 * scale)
+    clusters = sum(x.T @ x for x in (normal.score, normal.score_of_joint))
+    variance = (inverse @ clusters @ inverse).diagonal()
+    slope_square = normal.matrix.diagonal() / normal.samples.clamp_min(1e-9)
+    spread_px = 1.4826 * scale
+    variance = variance + (SYSTEMATIC * spread_px) ** 2 / slope_square.clamp_min(1e-12)
+    return Fit(clocks, variance.sqrt(), spread_px)
+
+
+def _inverse(matrix: Float[Tensor, "p p"]) -> Float[Tensor, "p p"]:
+    """Inverse of a normal matrix whose numbers have very different units, lightly regularised."""
+    unit = matrix.diagonal().clamp_min(1e-12).rsqrt()
+    eye = torch.eye(len(matrix), dtype=matrix.dtype)
+    return unit[:, None] * torch.linalg.inv(unit[:, None] * matrix * unit + 1e-6 * eye) * unit
+
+
+def _moved(clocks: Clocks, step: Float[Tensor, " p"], drifting: tuple[int, ...]) -> Clocks:
+    offsets, drift = clocks.offsets_frames.clone(), clocks.drift.clone()
+    offsets[1:] += step[: len(offsets) - 1]
+    drift[list(drifting)] += step[len(offsets) - 1 :]
+    return Clocks(clocks.cameras, offsets, drift, clocks.dropped)
 
 
 def mean_cost(
@@ -201,12 +240,3 @@ def mean_cost(
         total += float((weight * square / (1.0 + square)).sum())
         count += float(weight.sum())
     return total / count
-
-
-def _moved(clocks: Clocks, step: Tensor, cameras: int) -> Clocks:
-    zero = torch.zeros(1, dtype=torch.float64)
-    offsets = clocks.offsets_frames + torch.cat((zero, step[: cameras - 1]))
-    drift = clocks.drift
-    if len(step) >= 2 * (cameras - 1):
-        drift = drift + torch.cat((zero, step[cameras - 1 :]))
-    return Clocks(clocks.cameras, offsets, drift, clocks.dropped)
