@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 
 from muybridge.capture.board import Board
 from muybridge.capture.corners import Picture, charuco_pattern, describe, find_corners
@@ -81,7 +81,7 @@ def find_board(
     raise InputError(_not_found(pictures, guess, camera))
 
 
-def _small(picture: Picture) -> Picture:
+def _small(picture: Picture) -> UInt8[np.ndarray, "less smaller"]:
     scale = LONGEST_PX / max(picture.shape)
     if scale >= 1.0:
         return picture

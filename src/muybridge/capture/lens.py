@@ -21,11 +21,12 @@ from muybridge.capture.finding import Finding
 from muybridge.errors import InputError
 from muybridge.geometry.rigid import Rigid
 from muybridge.geometry.rotation import matrix_from_rotvec
-from muybridge.geometry.zhang import PlaneFit, calibrate_plane, evaluate_plane
+from muybridge.geometry.zhang import PlaneFit, calibrate_plane, evaluate_plane, homographies
 
 __all__ = ["SOURCE_DOCUMENT_LENS", "LensCalibration", "LensOptions", "calibrate_lens", "coverage"]
 
 FEWEST_VIEWS = 3
+BAD_CORNERS = 0.1  # of a view; with more the view itself is bad
 COVERAGE_CELLS = 8  # along each side of the picture
 OPENCV_FIXED = {
     "k1": cv2.CALIB_FIX_K1,
@@ -207,11 +208,69 @@ def _plain_fit(views: BoardViews, options: LensOptions) -> Fitted:
 
 
 def _robust_fit(views: BoardViews, options: LensOptions) -> Fitted:
-    """Fit, leaving out what does not fit: views, then corners, then distortion terms."""
+    """Fit, leaving out what does not fit: false detections, corners, views, distortion terms."""
+    views, false = _without_false_boards(views, options)
+    views, lost = _without_bad_corners(views, options)
     views, fit, dropped = _without_bad_views(views, options)
-    views, fit, lost = _without_bad_corners(views, fit, options)
     fit, simpler = _unfolded(views, fit, options)
-    return views, fit, (*dropped, *lost, *simpler)
+    return views, fit, (*false, *lost, *dropped, *simpler)
+
+
+def _left_out(views: BoardViews, index: int, rms_px: float, usual_px: float) -> Finding:
+    return Finding(
+        "calibrate",
+        "warning",
+        f"Picture {views.instants[index]} of {views.camera} fits to {rms_px:.2f} px only, the "
+        f"others to {usual_px:.2f} px; it was left out.",
+        "Look at it: motion blur, a bent board or a wrong detection are the usual causes.",
+        views.camera,
+    )
+
+
+def _without_false_boards(
+    views: BoardViews, options: LensOptions
+) -> tuple[BoardViews, tuple[Finding, ...]]:
+    """Drop views that no plane explains; one such view can spoil the fit of all others.
+
+    A homography knows nothing of distortion, so that the limit is wide.
+    """
+    plane = views.board.corners_board()[:, :2]
+    homogeneous = torch.cat((plane, torch.ones_like(plane[:, :1])), dim=-1)
+    image = homogeneous @ homographies(plane, views.points_px).mT
+    misfit = image[..., :2] / image[..., 2:] - views.points_px
+    rms = misfit.square().sum(-1).nanmean(-1).sqrt()
+    usual = float(rms.median())
+    good = rms <= max(2.0 * options.outlier * usual, 10.0 * options.outlier_px)
+    if bool(good.all()) or int(good.sum()) < FEWEST_VIEWS:
+        return views, ()
+    bad = (~good).nonzero().squeeze(-1).tolist()
+    notes = tuple(_left_out(views, i, float(rms[i]), usual) for i in bad)
+    return select_views(views, good.nonzero().squeeze(-1)), notes
+
+
+def _without_bad_corners(
+    views: BoardViews, options: LensOptions
+) -> tuple[BoardViews, tuple[Finding, ...]]:
+    """Forget single corners far from where the lens puts them, in views that are good else."""
+    distance = _fit(views, options).residual_px.norm(dim=-1)
+    limit = max(2.0 * options.outlier * float(distance.nanmedian()), 2.0 * options.outlier_px)
+    bad, seen = distance > limit, ~distance.isnan()
+    few = bad.sum(-1) <= BAD_CORNERS * seen.sum(-1)
+    enough = (seen & ~bad).sum(-1) >= options.fewest_corners
+    bad &= (few & enough).unsqueeze(-1)
+    if not bool(bad.any()):
+        return views, ()
+    count = int(bad.sum())
+    note = Finding(
+        "calibrate",
+        "info",
+        f"{count} corner{'s' if count > 1 else ''} of {views.camera} lay more than {limit:.2f} px "
+        f"from where the lens puts {'them' if count > 1 else 'it'}, and did not count.",
+        camera=views.camera,
+    )
+    return replace(views, points_px=views.points_px.masked_fill(bad.unsqueeze(-1), torch.nan)), (
+        note,
+    )
 
 
 def _without_bad_views(views: BoardViews, options: LensOptions) -> Fitted:
@@ -223,41 +282,11 @@ def _without_bad_views(views: BoardViews, options: LensOptions) -> Fitted:
         worst, usual = int(rms.argmax()), float(rms.median())
         limit = max(options.outlier * usual, options.outlier_px)
         if float(rms[worst]) <= limit or len(views) <= FEWEST_VIEWS:
-            break
-        notes.append(
-            Finding(
-                "calibrate",
-                "warning",
-                f"Picture {views.instants[worst]} of {views.camera} fits to "
-                f"{float(rms[worst]):.2f} px only, the others to {usual:.2f} px; it was left out.",
-                "Look at it: motion blur, a bent board or a wrong detection are the usual causes.",
-                views.camera,
-            )
-        )
+            return views, fit, tuple(notes)
+        notes.append(_left_out(views, worst, float(rms[worst]), usual))
         keep = torch.arange(len(views)) != worst
         views = select_views(views, keep.nonzero().squeeze(-1))
-    return views, fit, tuple(notes)
-
-
-def _without_bad_corners(views: BoardViews, fit: PlaneFit, options: LensOptions) -> Fitted:
-    """Forget single corners far from where the lens puts them; their views keep enough of them."""
-    distance = fit.residual_px.norm(dim=-1)
-    limit = max(2.0 * options.outlier * float(distance.nanmedian()), 2.0 * options.outlier_px)
-    bad = distance > limit
-    left = ((~distance.isnan()) & ~bad).sum(-1)
-    bad &= (left >= options.fewest_corners).unsqueeze(-1)
-    if not bool(bad.any()):
-        return views, fit, ()
-    points = torch.where(bad.unsqueeze(-1), torch.nan, views.points_px)
-    views = replace(views, points_px=points)
-    note = Finding(
-        "calibrate",
-        "info",
-        f"{int(bad.sum())} corners of {views.camera} lay more than {limit:.2f} px from where the "
-        "lens puts them and were left out.",
-        camera=views.camera,
-    )
-    return views, _fit(views, options), (note,)
+    return views, _fit(views, options), tuple(notes)
 
 
 def _unfolded(
