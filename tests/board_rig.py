@@ -24,10 +24,12 @@ def arc(
     size: tuple[int, int] = (960, 720),
     radius: float = 2.2,
     spread_deg: float = 66.0,
+    raised: float = 0.0,
 ) -> Cameras:
     """Cameras in front of the board, level, at different heights, with lenses of their own."""
     angles = torch.linspace(-0.5, 0.5, count, dtype=torch.float64) * math.radians(spread_deg)
-    heights = torch.tensor([0.5 * (-1) ** c + 0.1 * c for c in range(count)], dtype=torch.float64)
+    ups = [raised + (0.5 if raised == 0.0 else 0.1) * (-1) ** c + 0.1 * c for c in range(count)]
+    heights = torch.tensor(ups, dtype=torch.float64)
     centres = torch.stack((radius * angles.sin(), heights, radius * angles.cos()), -1)
     forward = torch.nn.functional.normalize(-centres, dim=-1)
     up = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64).expand_as(forward)
