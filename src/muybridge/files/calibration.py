@@ -31,6 +31,7 @@ from torch import Tensor
 
 from muybridge.errors import InputError
 from muybridge.files.atomic import write_text
+from muybridge.files.opencv_storage import Values, read_storage, shown
 from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rotation import matrix_from_rotvec
 
@@ -136,11 +137,6 @@ def _reader(text: str, path: Path) -> Any:
 # -- values ---------------------------------------------------------------------------------------
 
 
-def _shown(value: Any) -> str:
-    """A wrong value, short and on one line."""
-    return repr(" ".join(str(value).split())[:60])
-
-
 def _numbers(value: Any, shape: tuple[int, ...], what: str, path: Path) -> Float[Tensor, "..."]:
     """Finite numbers of this shape, or an error that names them."""
     try:
@@ -151,7 +147,7 @@ def _numbers(value: Any, shape: tuple[int, ...], what: str, path: Path) -> Float
     if not numeric or array.shape != shape or not np.isfinite(array.astype(float)).all():
         size = " x ".join(map(str, shape)) or "1"
         raise InputError(
-            f"expected {size} finite numbers as {what} in {path}, got {_shown(value)}; "
+            f"expected {size} finite numbers as {what} in {path}, got {shown(value)}; "
             "export the calibration again"
         )
     return torch.tensor(array.astype(float))
@@ -319,65 +315,13 @@ OPENCV_MATRIX = ("camera_matrix", "cameraMatrix", "K", "mtx", "M")
 OPENCV_DISTORTION = ("distortion_coefficients", "dist_coeffs", "distCoeffs", "dist", "D")
 
 
-_Values = dict[str, np.ndarray]
-
-
-def _opencv_values(text: str, path: Path) -> _Values:
-    """Top-level numbers, sequences and matrices of a FileStorage file; the rest is left out.
-
-    OpenCV's own reader is not used: a damaged file ends the whole process in it.
-    """
-    if text.lstrip().startswith("<"):
-        return _opencv_xml(text, path)
-    values = {}
-    for key, rows, cols, data in OPENCV_YAML_MATRIX.findall(text):
-        values[key] = _opencv_matrix(key, f"{rows} {cols}", data.replace(",", " "), path)
-    for key, data in OPENCV_YAML_SEQUENCE.findall(text):
-        values[key] = _opencv_matrix(key, "", data.replace(",", " "), path)
-    return values
-
-
-OPENCV_YAML_MATRIX = re.compile(
-    r"^(\w+): *!!opencv-matrix\s+rows: *(\d+)\s+cols: *(\d+)\s+dt: *\S+\s+data: *\[([^\]]*)\]", re.M
-)
-OPENCV_YAML_SEQUENCE = re.compile(r"^(\w+): *\[?([-+.\d][-+.\deE, \n]*)\]? *$", re.M)
-
-
-def _opencv_xml(text: str, path: Path) -> _Values:
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise InputError(
-            f"expected OpenCV's XML in {path}, got {error}; export it again"
-        ) from error
-    values = {}
-    for node in root:
-        if node.get("type_id") == "opencv-matrix":
-            shape = f"{node.findtext('rows')} {node.findtext('cols')}"
-            values[node.tag] = _opencv_matrix(node.tag, shape, node.findtext("data") or "", path)
-        elif re.fullmatch(r"[-+.\deE\s]+", node.text or ""):
-            values[node.tag] = _opencv_matrix(node.tag, "", node.text or "", path)
-    return values
-
-
-def _opencv_matrix(key: str, shape: str, data: str, path: Path) -> np.ndarray:
-    try:
-        numbers = np.array([float(word) for word in data.split()])
-        return numbers.reshape([int(n) for n in shape.split()] or -1)
-    except ValueError as error:
-        raise InputError(
-            f"expected {shape.replace(' ', ' x ') or 'finite'} numbers as {key} in {path}, got "
-            f"{_shown(data)}; export it again"
-        ) from error
-
-
 def _read_opencv(text: str, path: Path) -> _Read:
     """One camera (calibrateCamera's sample), or a stereo pair (stereoCalibrate's: M1 D1 M2 D2 R T).
 
     The world is the first camera's frame; R and T take its points to the second camera. They may
     stand in a file extrinsics.yml beside, as OpenCV's sample program leaves them.
     """
-    values = _opencv_values(text, path)
+    values = read_storage(text, path)
     if "M1" not in values:
         lens = [_first(values, keys, path) for keys in (OPENCV_MATRIX, OPENCV_DISTORTION)]
         return [_opencv_camera(path.stem, values, lens, _HERE, path)], "-y", 1.0
@@ -391,16 +335,16 @@ def _read_opencv(text: str, path: Path) -> _Read:
 _HERE = (np.eye(3), np.zeros(3))
 
 
-def _opencv_pair_pose(values: _Values, path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _opencv_pair_pose(values: Values, path: Path) -> tuple[np.ndarray, np.ndarray]:
     beside = path.with_name(f"extrinsics{path.suffix}")
     if "R" not in values and beside != path and beside.is_file():
-        values = _opencv_values(_text(beside), beside)
+        values = read_storage(_text(beside), beside)
     return _first(values, ("R",), path), _first(values, ("T",), path).ravel()
 
 
 def _opencv_camera(
     name: str,
-    values: _Values,
+    values: Values,
     lens: Sequence[np.ndarray],
     pose: tuple[np.ndarray, np.ndarray],
     path: Path,
@@ -415,7 +359,7 @@ def _opencv_camera(
     return _checked(name, raw, path)
 
 
-def _opencv_size(values: _Values, path: Path) -> np.ndarray:
+def _opencv_size(values: Values, path: Path) -> np.ndarray:
     """Picture size; OpenCV's stereo sample leaves it out, so it may be added by hand."""
     for keys in (("image_width", "image_height"), ("imageWidth", "imageHeight"), ("image_size",)):
         if all(key in values for key in keys):
@@ -426,7 +370,7 @@ def _opencv_size(values: _Values, path: Path) -> np.ndarray:
     )
 
 
-def _first(values: _Values, keys: Sequence[str], path: Path) -> np.ndarray:
+def _first(values: Values, keys: Sequence[str], path: Path) -> np.ndarray:
     """The first matrix there is among these keys."""
     for key in keys:
         if key in values:
@@ -483,9 +427,7 @@ def _read_ours(text: str, path: Path) -> _Read:
         if line.strip() in ("", "---") or line.lstrip().startswith(("#", "%")):
             continue
         if match is None:
-            raise InputError(
-                f"expected 'key: value' in line {number} of {path}, got {_shown(line)}"
-            )
+            raise InputError(f"expected 'key: value' in line {number} of {path}, got {shown(line)}")
         dash, key, value = match.groups()
         if dash:
             cameras.append({})
@@ -502,7 +444,7 @@ def _json(value: str, key: str, path: Path) -> Any:
             continue
     raise InputError(
         f"expected numbers in brackets, or a name in quotes, as {key} in {path}, got "
-        f"{_shown(value)}; correct it"
+        f"{shown(value)}; correct it"
     )
 
 
