@@ -83,7 +83,8 @@ def test_limbs_reach_from_joint_to_joint() -> None:
     w, x, y, z = wxyz.T
     axis = np.stack((2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)), 1)
     for limb, place, along, scale in zip(limbs, places, axis, scales, strict=True):
-        start, stop = positions[limb.start].numpy(), positions[limb.stop].numpy()
+        a, b = positions[limb.start].numpy(), positions[limb.stop].numpy()
+        start, stop = a + limb.near * (b - a), a + limb.far * (b - a)
         reach = scale[2] - scale[0]
         assert place + reach * along == pytest.approx(stop, abs=1e-9)
         assert place - reach * along == pytest.approx(start, abs=1e-9)
@@ -107,6 +108,19 @@ def test_figure_has_a_head_and_a_trunk() -> None:
     corners = {SKELETON.index(f"{s}_{j}") for s in ("left", "right") for j in ("hip", "shoulder")}
     assert sum({limb.start, limb.stop} <= corners for limb in limbs) == 4
     assert all(isinstance(limb, Capsule) and limb.start_m > 0 for limb in limbs)
+
+
+def test_figure_of_the_solved_skeleton_has_no_stump_on_its_head() -> None:
+    from muybridge.motion.body import template
+    from muybridge.motion.keypoints import HALPE_26
+
+    skeleton = template(HALPE_26).skeleton
+    head, top = skeleton.index("Head"), skeleton.index("Head_end")
+    (limb,) = [c for c in figure(skeleton) if c.stop == top]
+    assert limb.start == head
+    assert (limb.near, limb.far) == (0.42, 0.58)
+    arms = {skeleton.index("LeftArm"), skeleton.index("RightArm")}
+    assert any({c.start, c.stop} == arms for c in figure(skeleton)), "the trunk ends at the arms"
 
 
 def test_figure_grows_with_the_body() -> None:
@@ -156,18 +170,18 @@ def test_slot_is_that_of_the_same_person() -> None:
 
 
 def test_filmstrip_jumps_about(tmp_path: Path) -> None:
-    take = synthetic_take(frame_count=20)
+    take = synthetic_take(frame_count=90)
     film = Filmstrip(write_videos(take, tmp_path)[0])
-    forward = [film.small(i) for i in range(20)]
+    forward = [film.small(i) for i in range(90)]
     assert all(image is not None for image in forward)
     fresh = Filmstrip(film.video)
-    for index in (15, 2, 19, 3):
+    for index in (15, 2, 88, 3, 70, 71, 64):
         small, full = fresh.small(index), fresh.full(index)
         assert small is not None
         assert np.array_equal(small, forward[index])
         assert full is not None
         assert full.shape == (480, 640, 3)
-    assert fresh.small(20) is None
+    assert fresh.small(90) is None
     assert fresh.small(-1) is None
     film.close()
     fresh.close()

@@ -89,7 +89,12 @@ class Editor:
         return keypoints.points_px[self.camera_index, t, 0]
 
     def choose(self) -> None:
-        """Move the sliders to the joint: as corrected, as detected, or as reconstructed."""
+        """Move the sliders to the joint: as corrected, as detected, or as reconstructed.
+
+        Not while playing: a close-up needs the whole picture, which takes too long.
+        """
+        if self.studio.playing.value:
+            return
         x, y = self._start()
         set_value(self.x, float(x))
         set_value(self.y, float(y))

@@ -25,13 +25,14 @@ LIMBS: tuple[tuple[str, float, float], ...] = (  # name of the lower joint, radi
     (r"hip|upleg|upperleg|thigh", 0.096, 0.088),
     (r"wrist|hand", 0.042, 0.028),
     (r"elbow|forearm|lowerarm", 0.054, 0.041),
-    (r"shoulder|clavicle|collar|arm", 0.080, 0.060),
+    (r"shoulder|clavicle|collar|arm", 0.066, 0.062),
     (r"neck", 0.085, 0.052),
     (r"head|skull|nose|eye|ear|jaw", 0.052, 0.050),
-    (r"hips|pelvis|spine|chest|torso|back|abdomen|thorax", 0.096, 0.100),
+    (r"hips|pelvis|spine|chest|torso|back|abdomen|thorax", 0.106, 0.112),
 )
-GIRDLES = r"hip|upleg|upperleg|thigh|shoulder|clavicle|collar"  # bones within the trunk
+GIRDLES = r"hip|upleg|upperleg|thigh|shoulder|clavicle|collar|(?<!fore)(?<!lower)arm$"  # trunk
 HEAD_TOP = r"headend|headtop|headnub"
+UPPER_ARM = r"(?<!fore)(?<!lower)arm$"
 HEAD_M = 0.108
 LENGTH_RATIO = 0.13  # radius over length of a bone of unknown name
 
@@ -119,18 +120,17 @@ def _find(skeleton: Skeleton, side: Side, pattern: str) -> int | None:
 
 def _torso(skeleton: Skeleton, scale: float) -> list[Capsule]:
     hips = [_find(skeleton, s, r"hip|upleg|upperleg|thigh") for s in ("left", "right")]
-    shoulders = [
-        _find(skeleton, s, r"shoulder$") or _find(skeleton, s, r"arm$") for s in ("left", "right")
-    ]
+    arms = any(re.search(UPPER_ARM, _plain(name)) for name in skeleton.names)
+    shoulders = [_find(skeleton, s, UPPER_ARM if arms else r"shoulder$") for s in ("left", "right")]
     corners = [j for j in (*hips, *shoulders) if j is not None]
     if len(corners) < 4:
         return []
     left_hip, right_hip, left_shoulder, right_shoulder = corners
     return [
-        Capsule(left_hip, left_shoulder, 0.092 * scale, 0.080 * scale, "middle"),
-        Capsule(right_hip, right_shoulder, 0.092 * scale, 0.080 * scale, "middle"),
+        Capsule(left_hip, left_shoulder, 0.094 * scale, 0.072 * scale, "middle", 0.05, 0.88),
+        Capsule(right_hip, right_shoulder, 0.094 * scale, 0.072 * scale, "middle", 0.05, 0.88),
         Capsule(left_hip, right_hip, 0.094 * scale, 0.094 * scale, "middle"),
-        Capsule(left_shoulder, right_shoulder, 0.072 * scale, 0.072 * scale, "middle"),
+        Capsule(left_shoulder, right_shoulder, 0.062 * scale, 0.062 * scale, "middle"),
     ]
 
 

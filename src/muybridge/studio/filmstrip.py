@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from threading import Lock
 
+import av
 import cv2
 import numpy as np
 
-from muybridge.errors import InputError
-from muybridge.files.video import VideoInfo, read_frames
+from muybridge.files.video import VideoInfo
 
 __all__ = ["Filmstrip"]
 
 HEIGHT_PX = 360
 KEPT = 500  # small pictures in memory: about 100 MB at most
 FULL_KEPT = 3
-AHEAD = 120  # frames decoded on the way forward before starting again from the front
+NEAR = 60  # frames: so far ahead, decoding on is faster than seeking
 
 
 class Filmstrip:
     """Frames of one video: small ones for the cameras in the scene, full ones for corrections.
 
-    Decodes forward and remembers; going back beyond what is remembered starts again. A frame that
-    cannot be read is None.
+    Decodes forward and remembers; jumps to the key frame before a frame that lies elsewhere. A
+    frame that cannot be read is None.
     """
 
     def __init__(self, video: VideoInfo) -> None:
         self.video = video
         self._small: OrderedDict[int, np.ndarray] = OrderedDict()
         self._full: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._next = 0
-        self._frames: Iterator[np.ndarray] | None = None
+        self._next = 0  # no frame before this one can still come
+        self._frames: Generator[tuple[int, av.VideoFrame]] | None = None
         self._lock = Lock()
 
     def small(self, index: int) -> np.ndarray | None:
@@ -46,8 +46,6 @@ class Filmstrip:
         """The frame at full size, RGB."""
         with self._lock:
             if index not in self._full:
-                self._next = index + 1 if index < self._next else self._next
-                self._restart_before(index)
                 self._reach(index)
             return self._full.get(index)
 
@@ -57,31 +55,31 @@ class Filmstrip:
             self._stop()
 
     def _stop(self) -> None:
-        if isinstance(self._frames, Generator):
+        if self._frames is not None:
             self._frames.close()
         self._frames = None
-
-    def _restart_before(self, index: int) -> None:
-        if index < self._next:
-            self._stop()
 
     def _reach(self, index: int) -> None:
         """Decode up to the frame; frames on the way are remembered too."""
         if not 0 <= index < self.video.frame_count:
             return
-        if self._frames is None or index < self._next:
+        if self._frames is None or not self._next <= index <= self._next + NEAR:
             self._stop()
-            start = max(0, index - AHEAD) if index > AHEAD else 0
-            self._frames, self._next = read_frames(self.video.path, start), start
+            self._frames = _frames_from(self.video, index)
         try:
-            while self._next <= index:
-                image = next(self._frames)
-                self._keep(self._next, image)
-                self._next += 1
-        except (StopIteration, InputError):
-            self._frames = None
+            for found, frame in self._frames:
+                self._next = found + 1
+                self._keep(found, frame)
+                if found >= index:
+                    return
+        except (av.error.FFmpegError, OSError):
+            pass
+        self._frames = None
 
-    def _keep(self, index: int, image: np.ndarray) -> None:
+    def _keep(self, index: int, frame: av.VideoFrame) -> None:
+        turns = -self.video.rotation_deg // 90
+        upright = np.rot90(frame.to_ndarray(format="rgb24"), turns)
+        image = np.ascontiguousarray(upright, dtype=np.uint8)
         scale = min(1.0, HEIGHT_PX / image.shape[0])
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         self._small[index] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -90,3 +88,18 @@ class Filmstrip:
             self._small.popitem(last=False)
         while len(self._full) > FULL_KEPT:
             self._full.popitem(last=False)
+
+
+def _frames_from(video: VideoInfo, start: int) -> Generator[tuple[int, av.VideoFrame]]:
+    """Numbered frames from at most `start` on: counted from the front, or told by their time."""
+    with av.open(str(video.path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        if start <= NEAR:
+            yield from enumerate(container.decode(stream))
+            return
+        base, first = float(stream.time_base or 1), stream.start_time or 0
+        container.seek(first + round(start / video.fps / base), stream=stream, backward=True)
+        for frame in container.decode(stream):
+            if frame.pts is not None:
+                yield round((frame.pts - first) * base * video.fps), frame

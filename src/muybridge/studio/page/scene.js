@@ -119,7 +119,7 @@ function eyeMatrices(aspect) {
   const from = target.map((v, i) => v + back[i] * distance);
   const right = unit(cross([0, 1, 0], back)), up = cross(back, right);
   const look = [right[0], up[0], back[0], 0, right[1], up[1], back[1], 0, right[2], up[2], back[2], 0, -dot(right, from), -dot(up, from), -dot(back, from), 1];
-  const f = 1 / Math.tan(0.35) / Math.min(1, aspect * 0.9);
+  const f = Math.min(1, aspect * 0.9) / Math.tan(0.35);
   return { from, eye: mul(lens(f / aspect, f, 0, 0), look) };
 }
 const NEAR = 0.05, FAR = 120;
