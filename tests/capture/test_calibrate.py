@@ -14,6 +14,7 @@ from tests.demo import demo_cameras, demo_folder
 from tests.render_board import render_board
 
 from muybridge.capture.board import Board
+from muybridge.capture.board_pictures import picture_instants
 from muybridge.capture.calibrate import CalibrateOptions, calibrate_folder
 from muybridge.capture.calibration_folder import open_calibration_folder, read_scene
 from muybridge.errors import InputError
@@ -169,6 +170,20 @@ def test_a_wrong_description_is_corrected_and_said(boards, tmp_path) -> None:
     result = calibrate_folder(tmp_path)
     assert distance(result.cameras) == pytest.approx(distance(rig()), rel=0.02)
     assert any(f.severity == "warning" and "board" in f.sentence for f in result.findings)
+
+
+@pytest.mark.parametrize(
+    ("names", "instants"),
+    [
+        (["cam03_ext.png"], ["0"]),
+        (["left01.jpg", "left02.jpg"], ["1", "2"]),
+        (["cam02_01_int.jpg", "cam02_07_int.jpg"], ["1", "7"]),
+        (["shot01_cam3.png", "shot02_cam3.png"], ["1", "2"]),
+        (["front.png", "back.png"], ["front", "back"]),
+    ],
+)
+def test_instants_of_pictures_come_from_their_names(names, instants) -> None:
+    assert [name for name, _ in picture_instants([Path(n) for n in names])] == instants
 
 
 # -- what is refused ------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import numpy as np
 from muybridge.capture.board import Board, BoardViews
 from muybridge.capture.board_search import find_board
 from muybridge.capture.calibration_folder import Source
-from muybridge.capture.corners import Picture, find_corners, find_views, read_pictures
+from muybridge.capture.corners import Picture, find_corners, find_views, read_picture
 from muybridge.capture.finding import Finding
 from muybridge.files.video import probe, read_frames
 
-__all__ = ["PictureCount", "Progress", "gather_views"]
+__all__ = ["PictureCount", "Progress", "gather_views", "picture_instants"]
 
 Progress = Callable[[int, int], None]
 SEARCH_PICTURES = 24  # of a source are searched for an unknown board
@@ -52,11 +53,26 @@ class PictureCount:
 def _pictures(source: Source, step: int) -> Iterator[tuple[str, Picture]]:
     """Instants and grey pictures; every `step`-th frame of a video, named by its number."""
     if not isinstance(source, Path):
-        yield from read_pictures(source)
+        yield from ((name, read_picture(path)) for name, path in picture_instants(source))
         return
     for index, frame in enumerate(read_frames(source)):
         if index % step == 0:
             yield str(index), np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def picture_instants(paths: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Pictures by instant: the last number in their names that differs in all of them.
+
+    A single picture is instant 0, whatever its name; pictures without such a number go by name.
+    """
+    if len(paths) == 1:
+        return [("0", paths[0])]
+    numbers = [re.findall(r"\d+", path.stem) for path in paths]
+    for column in reversed(list(zip(*numbers, strict=False))):
+        names = [str(int(number)) for number in column]
+        if len(set(names)) == len(names):
+            return list(zip(names, paths, strict=True))
+    return [(path.stem, path) for path in paths]
 
 
 def gather_views(
