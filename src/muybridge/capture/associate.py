@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from muybridge.capture.finding import Finding
-from muybridge.capture.identity import NOBODY, Person, Scene, follow_in_space
+from muybridge.capture.identity import NOBODY, Person, follow_in_space
 from muybridge.capture.swaps import SwapOptions, repair_swaps
 from muybridge.capture.tracks import NO_SLOT, follow_people
 from muybridge.errors import InputError
@@ -95,7 +95,7 @@ def associate(
             f"expected a calibration of the cameras {', '.join(keypoints.cameras)}, got "
             f"{', '.join(cameras.names)}; match the calibration to the keypoints first"
         )
-    followed = follow_in_space(Scene.of(keypoints, cameras, options.min_confidence))
+    followed = follow_in_space(keypoints, cameras, options.min_confidence)
     enough = max(2, min(options.min_frames, keypoints.frame_count // 4))
     followed = [p for p in followed if _frames_with(p, 2) >= enough]
     followed.sort(key=_worth, reverse=True)

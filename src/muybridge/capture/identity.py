@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,10 +20,11 @@ from muybridge.geometry.camera import Cameras
 from muybridge.geometry.epipolar import intersect_rays
 from muybridge.motion.keypoints import Keypoints
 
-__all__ = ["NOBODY", "Person", "Scene", "follow_in_space", "mirrored_joints"]
+__all__ = ["NOBODY", "Person", "Scene", "Sight", "follow_in_space", "mirrored_joints"]
 
 NOBODY = -1
 CLIP_M = 0.3  # a joint farther off than this is only wrong, not more wrong
+SOFT_M = 0.05  # error at which a view of a joint counts half
 GATE_M = 0.2  # mean clipped error up to which a detection may be a person's
 BIRTH_M = 0.1  # mean error up to which detections of two cameras start a person
 LOST_GATE_M = 0.6  # gate of a person who has been lost for long
@@ -31,6 +33,7 @@ MEMORY_SECONDS = 1.5  # a person may be lost for so long and still be the same
 MIN_JOINTS = 4  # shared joints needed to compare anything
 SAME_PLACE_M = 0.25  # two people cannot stand so close
 BODY_SIZE_M = (0.35, 2.8)  # extent of a plausible body
+CHUNK_FRAMES = 2048  # prepared at once; bounds the memory of an hour's take
 GAIN = 0.6  # share of the difference to the prediction that a new sight brings
 VELOCITY_GAIN = 0.3
 
@@ -51,11 +54,12 @@ def mirrored_joints(joints: tuple[str, ...]) -> Int[np.ndarray, " j"]:
 
 @dataclass(frozen=True)
 class Scene:
-    """All detections, ready to be compared with points in space.
+    """The detections of a stretch of frames, ready to be compared with points in space.
 
     Attributes:
-        flat: Undistorted normalised image points (C, T, P, J, 2); NaN where unseen.
-        weight: Confidence (C, T, P, J); 0 where unseen.
+        first: Frame of the take with which the stretch begins.
+        flat: Undistorted normalised image points (T, C, P, J, 2); NaN where unseen.
+        weight: Confidence (T, C, P, J); 0 where unseen.
         rotation: camera_from_world (C, 3, 3).
         translation: camera_from_world (C, 3), metres.
         centres: Optical centres (C, 3), world, metres.
@@ -63,8 +67,9 @@ class Scene:
         memory: Frames for which a lost person is remembered.
     """
 
-    flat: Float[np.ndarray, "c t p j 2"]
-    weight: Float[np.ndarray, "c t p j"]
+    first: int
+    flat: Float[np.ndarray, "t c p j 2"]
+    weight: Float[np.ndarray, "t c p j"]
     rotation: Float[np.ndarray, "c 3 3"]
     translation: Float[np.ndarray, "c 3"]
     centres: Float[np.ndarray, "c 3"]
@@ -72,14 +77,18 @@ class Scene:
     memory: int
 
     @classmethod
-    def of(cls, keypoints: Keypoints, cameras: Cameras, min_confidence: float) -> Scene:
-        """The scene that these cameras saw; detections below `min_confidence` are left out."""
-        seen = keypoints.seen & (keypoints.confidence >= min_confidence)
-        pixels = torch.where(seen.unsqueeze(-1), keypoints.points_px, torch.nan).double()
-        weight = torch.where(seen, keypoints.confidence, 0.0).double()
+    def of(
+        cls, keypoints: Keypoints, cameras: Cameras, min_confidence: float, frames: slice
+    ) -> Scene:
+        """What these cameras saw; detections below `min_confidence` are left out."""
+        points, weight = keypoints.points_px[:, frames], keypoints.confidence[:, frames]
+        seen = points.isfinite().all(-1) & (weight > 0.0) & (weight >= min_confidence)
+        pixels = torch.where(seen.unsqueeze(-1), points, torch.nan).double()
+        weight = torch.where(seen, weight, 0.0).double()
         return cls(
-            cameras.normalize(pixels).numpy(),
-            weight.numpy(),
+            frames.start,
+            cameras.normalize(pixels).transpose(0, 1).contiguous().numpy(),
+            weight.transpose(0, 1).contiguous().numpy(),
             cameras.rotation.numpy(),
             cameras.translation.numpy(),
             cameras.centres_world.numpy(),
@@ -111,6 +120,14 @@ class Scene:
         return points.numpy()
 
 
+class Sight(NamedTuple):
+    """All detections of one frame."""
+
+    t: int
+    flat: Float[np.ndarray, "c p j 2"]
+    weight: Float[np.ndarray, "c p j"]
+
+
 @dataclass(eq=False)
 class Person:
     """One person as far as known.
@@ -133,7 +150,7 @@ class Person:
         return self.points + self.velocity * (1.0 - 0.9**age) / 0.1
 
 
-def follow_in_space(scene: Scene) -> list[Person]:
+def follow_in_space(keypoints: Keypoints, cameras: Cameras, min_confidence: float) -> list[Person]:
     """Give every detection to a person, frame by frame; one pass over the take.
 
     Each camera's detections are assigned to the predicted people (Hungarian, clipped joint errors,
@@ -141,14 +158,20 @@ def follow_in_space(scene: Scene) -> list[Person]:
     they got; detections that are left over start new people where two cameras agree.
     """
     people: list[Person] = []
-    for t in range(scene.flat.shape[1]):
-        taken = np.zeros(scene.flat.shape[:1] + scene.flat.shape[2:3], dtype=bool)
-        alive = [person for person in people if t - person.last <= scene.memory]
-        if alive:
-            _assign(scene, t, alive, taken)
-        free = ((scene.weight[:, t] > 0.0).sum(-1) >= MIN_JOINTS) & ~taken
-        if (free.any(1)).sum() >= 2:
-            people += _births(scene, t, free, alive)
+    shape = (len(cameras), keypoints.frame_count)
+    for start in range(0, keypoints.frame_count, CHUNK_FRAMES):
+        frames = slice(start, min(start + CHUNK_FRAMES, keypoints.frame_count))
+        scene = Scene.of(keypoints, cameras, min_confidence, frames)
+        for t in range(frames.start, frames.stop):
+            flat, weight = scene.flat[t - start], scene.weight[t - start]
+            present = (weight > 0.0).sum(-1) >= MIN_JOINTS
+            if not present.any():
+                continue
+            alive = [person for person in people if t - person.last <= scene.memory]
+            if alive:
+                _assign(scene, Sight(t, flat, weight), alive, present)
+            if (present.any(1)).sum() >= 2:
+                people += _births(scene, Sight(t, flat, weight), present, alive, shape)
     return people
 
 
@@ -180,13 +203,16 @@ def _either_side(
     return np.where(swapped, mirrored, straight), swapped
 
 
-def _assign(scene: Scene, t: int, people: list[Person], taken: Bool[np.ndarray, "c p"]) -> None:
-    """Give the detections of frame t to the people, and bring the people up to date."""
+def _assign(
+    scene: Scene, sight: Sight, people: list[Person], free: Bool[np.ndarray, "c p"]
+) -> None:
+    """Give a frame's detections to the people and bring them up to date; `free` loses these."""
+    t = sight.t
     points = np.stack([person.predicted(t) for person in people])
-    error, swapped = _either_side(scene, scene.flat[:, t], points)
+    error, swapped = _either_side(scene, sight.flat, points)
     lost = np.array([t - person.last - 1 for person in people])
     gate = np.minimum(GATE_M + LOST_SPEED * lost, LOST_GATE_M)
-    cameras, _, joints = scene.weight[:, t].shape
+    cameras, _, joints = sight.weight.shape
     flat = np.full((len(people), cameras, joints, 2), np.nan)
     weight = np.zeros((len(people), cameras, joints))
     slots = np.full((len(people), cameras), NOBODY)
@@ -195,14 +221,14 @@ def _assign(scene: Scene, t: int, people: list[Person], taken: Bool[np.ndarray, 
         for p, k in zip(*linear_sum_assignment(cost), strict=True):
             if cost[p, k] < 0.0:
                 order = scene.mirror if swapped[c, p, k] else slice(None)
-                flat[k, c], weight[k, c] = scene.flat[c, t, p][order], scene.weight[c, t, p][order]
+                flat[k, c], weight[k, c] = sight.flat[c, p][order], sight.weight[c, p][order]
                 slots[k, c] = p
     found = _triangulate(scene, flat, weight, slots)
     for k, person in enumerate(people):
         views = np.flatnonzero(slots[k] != NOBODY)
         if len(views) == 0:
             continue
-        taken[views, slots[k, views]] = True
+        free[views, slots[k, views]] = False
         person.slots[views, t] = slots[k, views]
         if len(views) == 1:
             found[k] = _slid(scene, points[k], flat[k, views[0]], int(views[0]))
@@ -216,13 +242,11 @@ def _triangulate(
     slots: Int[np.ndarray, "k c"],
 ) -> Float[np.ndarray, "k j 3"]:
     """Joints of all people from their views; views that do not fit are taken away again."""
-    points = scene.intersect(flat, weight)
-    for _ in range(2):
-        expected, depth = scene.project(points)
-        difference = flat.swapaxes(0, 1) - expected
-        error = np.hypot(difference[..., 0], difference[..., 1]) * depth  # C K J
-        soft = 1.0 / (1.0 + np.square(np.nan_to_num(error, nan=0.0) / 0.05))
-        points = scene.intersect(flat, weight * soft.swapaxes(0, 1))
+    expected, depth = scene.project(scene.intersect(flat, weight))
+    difference = flat.swapaxes(0, 1) - expected
+    error = np.hypot(difference[..., 0], difference[..., 1]) * depth  # C K J
+    soft = 1.0 / (1.0 + np.square(np.nan_to_num(error, nan=0.0) / SOFT_M))
+    points = scene.intersect(flat, weight * soft.swapaxes(0, 1))
     clipped = np.minimum(np.nan_to_num(error, nan=0.0), CLIP_M)
     count = np.isfinite(error).sum(-1)
     mean = clipped.sum(-1) / np.maximum(count, 1)  # C K
@@ -264,32 +288,36 @@ def _update(
 
 
 def _births(
-    scene: Scene, t: int, free: Bool[np.ndarray, "c p"], alive: list[Person]
+    scene: Scene,
+    sight: Sight,
+    free: Bool[np.ndarray, "c p"],
+    alive: list[Person],
+    shape: tuple[int, int],
 ) -> list[Person]:
     """New people from detections that nobody owns: best supported first, no detection twice."""
     born: list[Person] = []
-    free = free.copy()
     while (free.any(1)).sum() >= 2:
-        best = _best_hypothesis(scene, t, free, [p.points for p in (*alive, *born) if p.last == t])
+        others = [p.points for p in (*alive, *born) if p.last == sight.t]
+        best = _best_hypothesis(scene, sight, free, others)
         if best is None:
             break
         slots, points = best
-        person = Person(np.full(scene.flat.shape[:2], NOBODY), points, last=t)
+        person = Person(np.full(shape, NOBODY), points, last=sight.t)
         views = np.flatnonzero(slots != NOBODY)
-        person.slots[views, t] = slots[views]
+        person.slots[views, sight.t] = slots[views]
         free[views, slots[views]] = False
         born.append(person)
     return born
 
 
 def _best_hypothesis(
-    scene: Scene, t: int, free: Bool[np.ndarray, "c p"], others: list[np.ndarray]
+    scene: Scene, sight: Sight, free: Bool[np.ndarray, "c p"], others: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Slots (C,) and joints (J, 3) of the person that most cameras, then the best error, back."""
-    points = _pair_points(scene, t, free)
+    points = _pair_points(scene, sight, free)
     if points is None:
         return None
-    detected = np.where(free[..., None, None], scene.flat[:, t], np.nan)
+    detected = np.where(free[..., None, None], sight.flat, np.nan)
     error, _ = _either_side(scene, detected, points)  # C P N
     slot = error.argmin(1)
     error = error.min(1)  # C N
@@ -303,7 +331,7 @@ def _best_hypothesis(
 
 
 def _pair_points(
-    scene: Scene, t: int, free: Bool[np.ndarray, "c p"]
+    scene: Scene, sight: Sight, free: Bool[np.ndarray, "c p"]
 ) -> Float[np.ndarray, "n j 3"] | None:
     """Joints of every pair of free detections in two cameras, in both left/right labellings."""
     chosen = [
@@ -315,13 +343,13 @@ def _pair_points(
     ]
     if not chosen:
         return None
-    cameras, _, joints = scene.weight[:, t].shape
+    cameras, _, joints = sight.weight.shape
     flat = np.full((len(chosen), cameras, joints, 2), np.nan)
     weight = np.zeros((len(chosen), cameras, joints))
     for n, (a, p, b, q, mirrored) in enumerate(chosen):
         order = scene.mirror if mirrored else slice(None)
-        flat[n, a], weight[n, a] = scene.flat[a, t, p], scene.weight[a, t, p]
-        flat[n, b], weight[n, b] = scene.flat[b, t, q][order], scene.weight[b, t, q][order]
+        flat[n, a], weight[n, a] = sight.flat[a, p], sight.weight[a, p]
+        flat[n, b], weight[n, b] = sight.flat[b, q][order], sight.weight[b, q][order]
     return scene.intersect(flat, weight)
 
 

@@ -30,6 +30,7 @@ from muybridge.motion.keypoints import Keypoints
 
 __all__ = ["GROUPS", "Repair", "SwapOptions", "exchange", "repair_swaps", "shortest_states"]
 
+CHUNK_FRAMES = 4096  # turned into rays at once; bounds the memory of an hour's take
 GROUPS = {
     "arms": ("shoulder", "elbow", "wrist"),
     "legs": ("hip", "knee", "ankle", "heel", "big_toe", "small_toe"),
@@ -179,16 +180,18 @@ def _between_views(
     points: Float[Tensor, "c t n 2 2"], cameras: Cameras, options: SwapOptions
 ) -> dict[tuple[int, int], Float[np.ndarray, "t 2"]]:
     """Disagreement of each pair of cameras for equal and for opposite labelling."""
-    rays = world_rays(cameras, points)
     keys = list(combinations(range(len(cameras)), 2))
-    equal, opposite = [], []
-    for a, b in keys:
-        pair = epipolar_pair(cameras, a, b)
-        equal.append(signed_distance_px(rays[a], rays[b], pair).abs())
-        opposite.append(signed_distance_px(rays[a], rays[b].flip(-2), pair).abs())
     if not keys:
         return {}
-    costs = _compared(torch.stack(equal), torch.stack(opposite), options)
+    pairs = {(a, b): epipolar_pair(cameras, a, b) for a, b in keys}
+    equal: list[Tensor] = []
+    opposite: list[Tensor] = []
+    for part in points.split(CHUNK_FRAMES, dim=1):
+        rays = world_rays(cameras, part)
+        for result, other in ((equal, rays), (opposite, rays.flip(-2))):
+            apart = [signed_distance_px(rays[a], other[b], pair) for (a, b), pair in pairs.items()]
+            result.append(torch.stack(apart).abs())
+    costs = _compared(torch.cat(equal, dim=1), torch.cat(opposite, dim=1), options)
     return dict(zip(keys, costs, strict=True))
 
 
