@@ -161,7 +161,7 @@ def test_blender_shows_our_bvh(path: Path, tmp_path: Path) -> None:
     assert fps == pytest.approx(clip.fps, rel=1e-4)
     for joint, name in enumerate(clip.skeleton.names):
         if not clip.skeleton.end_sites[joint]:
-            np.testing.assert_allclose(shown[name], expected[:, joint], atol=max(1e-3, 5e-6 * size))
+            np.testing.assert_allclose(shown[name], expected[:, joint], atol=max(1e-3, 1e-5 * size))
 
 
 @pytest.mark.blender
