@@ -33,7 +33,7 @@ from muybridge.capture.stages import Outcome, Workshop
 from muybridge.capture.sync import SyncOptions, resample, synchronise
 from muybridge.capture.take import PersonTake, Take
 from muybridge.errors import InputError
-from muybridge.files.atomic import write_text
+from muybridge.files.atomic import write_bytes, write_text
 from muybridge.files.bvh import write_bvh
 from muybridge.files.c3d import write_c3d
 from muybridge.files.calibration import read_calibration, write_calibration
@@ -273,13 +273,14 @@ def _calibrate(job: _Job, names: Sequence[str], inspection: Inspection | None) -
 def _people(job: _Job, detected: Path, given: Path) -> Path:
     """Corrections, common clock, identities: one slot a person, the main one first."""
     synced, clock, people = (job.path(n) for n in ("synced.npz", "clock.json", "people.npz"))
-    edits = job.session.corrections
+    places = (job.session.corrections, job.shop.folder / "corrections.json")
+    edits = [path for path in places if path and path.is_file()]  # the session's, the studio's
     clocks, identities = SyncOptions(), AssociateOptions(min_views=job.options.min_views)
 
     def on_one_clock() -> list[Finding]:
         keypoints = load_keypoints(detected)
-        if edits:
-            keypoints = apply_corrections(keypoints, edits)
+        for path in edits:
+            keypoints = apply_corrections(keypoints, path)
         sync = synchronise(keypoints, read_calibration(given), clocks)
         save_keypoints(synced, resample(keypoints, sync))
         write_text(clock, json.dumps({"offsets_frames": sync.offsets_frames.tolist()}))
@@ -290,7 +291,7 @@ def _people(job: _Job, detected: Path, given: Path) -> Path:
         save_keypoints(people, _one_slot_each(found.people[: job.options.people]))
         return list(found.findings)
 
-    inputs = [detected, given, *([edits] if edits else [])]
+    inputs = [detected, given, *edits]
     job.stage("sync", inputs, clocks, [synced, clock], on_one_clock)
     choice = [identities, job.options.people]
     job.stage("associate", [synced, given], choice, [people], who_is_who)
@@ -347,7 +348,8 @@ def _reconstruct_and_solve(job: _Job, people: Path) -> None:
         points, clip = job.path(f"{name}_markers.npz"), job.path(f"{name}_clip.npz")
         _one_person(job, index, [people, calibration], points, clip)
         stem = TAKE if index == 0 else f"{TAKE}_{name}"
-        _export(job, name, points, clip, stem)
+        if clip.stat().st_size:
+            _export(job, name, points, clip, stem)
 
 
 def _one_person(job: _Job, index: int, inputs: Sequence[Path], points: Path, clip: Path) -> None:
@@ -362,12 +364,27 @@ def _one_person(job: _Job, index: int, inputs: Sequence[Path], points: Path, cli
         return []
 
     def fit() -> list[Finding]:
-        solution = solve_take(load_markers(points), fitting)
+        try:
+            solution = solve_take(load_markers(points), fitting)
+        except InputError as error:
+            if index == 0:
+                raise
+            write_bytes(clip, b"")  # a person without a clip is known to have none
+            return [_unsolved(name, error)]
         save_clip(clip, replace(solution.clip, name=f"{job.session.name}_{name}"))
         return list(solution.findings)
 
     job.stage(f"reconstruct_{name}", inputs, [index, how], [points], triangulate)
     job.stage(f"solve_{name}", [points], fitting, [clip], fit)
+
+
+def _unsolved(name: str, error: InputError) -> Finding:
+    return Finding(
+        "solve",
+        "warning",
+        f"{name} was seen too little for a skeleton and is left out: {error}.",
+        "Film so that at least two cameras see the whole body, or ignore this person.",
+    )
 
 
 def _export(job: _Job, name: str, points: Path, clip: Path, stem: str) -> None:
@@ -401,9 +418,9 @@ def _write_record(
         "findings": [asdict(finding) for finding in findings],
         "seconds": {outcome.stage: round(outcome.seconds, 4) for outcome in job.shop.outcomes},
         "people": [
-            o.stage.removeprefix("solve_")
+            o.stage.removeprefix("export_")
             for o in job.shop.outcomes
-            if o.stage.startswith("solve_")
+            if o.stage.startswith("export_")
         ],
     }
     write_text(job.path("take.json"), json.dumps(record, indent=1))
@@ -431,11 +448,11 @@ def load_take(folder: Path) -> Take:
     people = tuple(
         PersonTake(
             name,
-            _person(keypoints, index),
+            _person(keypoints, int(name.removeprefix("person")) - 1),
             load_markers(work / f"{name}_markers.npz"),
             load_clip(work / f"{name}_clip.npz"),
         )
-        for index, name in enumerate(record["people"])
+        for name in record["people"]
     )
     return Take(
         name=record["name"],
