@@ -150,7 +150,7 @@ def test_a_camera_that_was_moved_breaks_the_loop() -> None:
 def test_late_cameras_are_found_from_a_waved_board() -> None:
     truth = arc(3)
     delays = (0.0, 0.63, -1.3)
-    films = [waved(60, shift_frames=-delay) for delay in delays]
+    films = [waved(32, shift_frames=-delay) for delay in delays]
     views = seen_views(truth, films, noise_px=0.05)
     blind = calibrate_rig(true_lenses(truth), views, RigOptions(lenses="fixed"))
     options = RigOptions(lenses="fixed", timing="delayed")
