@@ -7,6 +7,8 @@ not rely on them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
@@ -56,31 +58,42 @@ def follow_people(points_px: Float[Tensor, "t p j 2"], keep: int = 3) -> Int[np.
     if slots == 1:
         seen = np.isfinite(points).all(-1).any(-1)
         return np.where(seen, 0, NO_SLOT)
-    tracks: list[np.ndarray] = []
-    places: list[np.ndarray] = []
-    ages: list[int] = []
+    tracks: list[_Track] = []
     for t in range(frames):
         present = np.flatnonzero(np.isfinite(points[t]).all(-1).any(-1))
-        free = set(present.tolist())
-        alive = [k for k, age in enumerate(ages) if t - age <= MEMORY_FRAMES]
-        if alive and len(present):
-            cost = link_frames(np.stack([places[k] for k in alive]), points[t, present])
-            gate = JUMP_HEIGHTS * np.sqrt([float(t - ages[k]) for k in alive])[:, None]
-            rows, columns = linear_sum_assignment(np.minimum(cost, 1e3))
-            for r, q in zip(rows, columns, strict=True):
-                if cost[r, q] <= gate[r]:
-                    k, slot = alive[r], int(present[q])
-                    tracks[k][t], ages[k] = slot, t
-                    found = np.isfinite(points[t, slot])
-                    places[k] = np.where(found, points[t, slot], places[k])
-                    free.discard(slot)
-        for slot in sorted(free):
-            track = np.full(frames, NO_SLOT)
-            track[t] = slot
-            tracks.append(track)
-            places.append(points[t, slot])
-            ages.append(t)
-    return _largest(tracks, points, keep)
+        if len(present):
+            known = _continued(
+                [k for k in tracks if t - k.last <= MEMORY_FRAMES], points, t, present
+            )
+            new = [int(slot) for slot in present if slot not in known]
+            tracks += [_Track(np.full(frames, NO_SLOT), points[t, slot], t) for slot in new]
+            for track, slot in zip(tracks[len(tracks) - len(new) :], new, strict=True):
+                track.slots[t] = slot
+    return _largest([track.slots for track in tracks], points, keep)
+
+
+@dataclass(eq=False)
+class _Track:
+    """One person so far: slots per frame, latest place of each joint, latest frame."""
+
+    slots: np.ndarray
+    place_px: np.ndarray
+    last: int
+
+
+def _continued(alive: list[_Track], points: np.ndarray, t: int, present: np.ndarray) -> set[int]:
+    """Carry the tracks on into frame t; returns the slots that they took."""
+    if not alive:
+        return set()
+    cost = link_frames(np.stack([track.place_px for track in alive]), points[t, present])
+    taken = set()
+    for r, q in zip(*linear_sum_assignment(np.minimum(cost, 1e3)), strict=True):
+        track, slot = alive[r], int(present[q])
+        if cost[r, q] <= JUMP_HEIGHTS * np.sqrt(t - track.last):
+            track.place_px = np.where(np.isfinite(points[t, slot]), points[t, slot], track.place_px)
+            track.slots[t], track.last = slot, t
+            taken.add(slot)
+    return taken
 
 
 def _largest(tracks: list[np.ndarray], points: np.ndarray, keep: int) -> np.ndarray:
