@@ -18,6 +18,7 @@ __all__ = ["Hierarchy", "Motion", "format_hierarchy", "read_hierarchy", "read_mo
 CHANNEL = {
     f"{axis}{kind}": f"{axis.upper()}{kind}" for axis in "xyz" for kind in ("position", "rotation")
 }
+ADVICE = "mend that line or export the file again"
 MOTION_LINE = re.compile(rb"^[ \t]*MOTION[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
 MOTION_HEADER = re.compile(
     rb"\s*MOTION\s+Frames\s*:?\s*(\S+)\s+Frame\s+Time\s*:?\s*(\S+)[ \t]*\r?(?:\n|$)", re.IGNORECASE
@@ -74,17 +75,23 @@ def read_hierarchy(text: bytes) -> tuple[Hierarchy, int]:
     for number, line in lines:
         if line == "{" and not opened:
             opened = True
-        elif line == "}" and opened and len(stack) > 1:
+            continue
+        if not opened or (len(stack) == 1 and not _opens_joint(line)):
+            raise InputError(
+                f"expected a joint in braces in line {number}, got {line[:20]!r}; {ADVICE}"
+            )
+        if line == "}":
             stack.pop()
-        elif opened and _opens_joint(line):
+        elif _opens_joint(line):
             _start_joint(tree, stack, line, number)
             opened = False
-        elif opened and len(stack) > 1:
-            _set_property(tree, stack[-1], line, number)
         else:
-            raise InputError(f"expected a joint in braces in line {number}, got {line[:20]!r}")
+            _set_property(tree, stack[-1], line, number)
     if len(stack) > 1 or not opened or not tree.names:
-        raise InputError("expected every joint closed by a brace, got an unfinished hierarchy")
+        raise InputError(
+            "expected every joint closed by a brace, got an unfinished hierarchy; "
+            "the file is cut short: export it again"
+        )
     return tree, found.start()
 
 
@@ -113,7 +120,9 @@ def _start_joint(tree: Hierarchy, stack: list[int], line: str, number: int) -> N
             "split files with several figures"
         )
     if parent >= 0 and tree.end_sites[parent]:
-        raise InputError(f"expected no joint below an End Site, got {line[:30]!r} in line {number}")
+        raise InputError(
+            f"expected no joint below an End Site, got {line[:30]!r} in line {number}; {ADVICE}"
+        )
     name = _end_name(tree, parent) if end_site else " ".join(words)
     if not name:
         raise InputError(f"expected a name after {keyword} in line {number}, got none; name it")
@@ -133,7 +142,9 @@ def _set_property(tree: Hierarchy, joint: int, line: str, number: int) -> None:
     elif keyword.upper() == "CHANNELS" and not tree.end_sites[joint]:
         tree.channels[joint] = _channels(words, number)
     else:
-        raise InputError(f"expected OFFSET or CHANNELS in line {number}, got {line[:20]!r}")
+        raise InputError(
+            f"expected OFFSET or CHANNELS in line {number}, got {line[:20]!r}; {ADVICE}"
+        )
 
 
 def _offset(words: list[str], number: int) -> tuple[float, float, float]:
@@ -143,7 +154,8 @@ def _offset(words: list[str], number: int) -> tuple[float, float, float]:
         x = y = z = float("nan")
     if not abs(x) + abs(y) + abs(z) < 1e300:
         raise InputError(
-            f"expected OFFSET and three finite numbers in line {number}, got {' '.join(words)!r}"
+            f"expected OFFSET and three finite numbers in line {number}, got "
+            f"{' '.join(words)[:80]!r}; {ADVICE}"
         )
     return x, y, z
 
@@ -153,7 +165,7 @@ def _channels(words: list[str], number: int) -> tuple[str, ...]:
     if not words or words[0] != str(len(names)) or "" in names or len(set(names)) < len(names):
         raise InputError(
             f"expected CHANNELS, their count and as many different names such as Xrotation in line "
-            f"{number}, got {' '.join(words)[:80]!r}"
+            f"{number}, got {' '.join(words)[:80]!r}; {ADVICE}"
         )
     return tuple(names)
 
@@ -166,7 +178,9 @@ def read_motion_header(text: bytes, start: int) -> Motion:
     """
     found = MOTION_HEADER.match(text, start)
     if not found:
-        raise InputError("expected lines 'Frames: N' and 'Frame Time: S' after MOTION, got others")
+        raise InputError(
+            f"expected lines 'Frames: N' and 'Frame Time: S' after MOTION, got others; {ADVICE}"
+        )
     frames, frame_time = (group.decode("latin-1") for group in found.groups())
     if not re.fullmatch(r"\d{1,9}", frames) or int(frames) == 0:
         raise InputError(f"expected at least one frame, got 'Frames: {frames[:20]}'; export again")

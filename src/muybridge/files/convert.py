@@ -56,22 +56,24 @@ def read_motion(path: Path, unit: Unit = "cm") -> Clip | Markers:
 def write_motion(path: Path, motion: Clip | Markers, unit: Unit = "cm") -> None:
     """Write a clip or markers in the format of the suffix."""
     suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(_unknown(path))
     if suffix in (".c3d", ".trc"):
         markers = markers_from_clip(motion) if isinstance(motion, Clip) else motion
         (write_c3d if suffix == ".c3d" else write_trc)(path, markers)
-    elif isinstance(motion, Markers):
+        return
+    if isinstance(motion, Markers):
         raise InputError(
             f"expected a motion with a skeleton to write {path}, got markers alone; fit a skeleton "
             "to them with `muybridge solve`"
         )
-    elif suffix == ".bvh":
-        write_bvh(path, motion, unit)
-    elif suffix == ".glb":
-        write_glb(path, motion)
-    elif suffix == ".npz":
-        save_clip(path, motion)
-    else:
-        raise InputError(_unknown(path))
+    match suffix:
+        case ".bvh":
+            write_bvh(path, motion, unit)
+        case ".glb":
+            write_glb(path, motion)
+        case _:
+            save_clip(path, motion)
 
 
 def markers_from_clip(clip: Clip) -> Markers:

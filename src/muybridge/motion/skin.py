@@ -49,10 +49,11 @@ _PARTS = (
     _Part(r"up_?leg|thigh|hip|femur", 0.046, ball=True),
     _Part(r"leg|knee|shin|calf|shank|tibia", 0.031, ball=True),
     _Part(r"neck", 0.028),
-    _Part(r"head_?top", 0.025),
     _Part(r"head|skull|nose|eye|ear", 0.045, 0.95, 1.12),
     _Part(r"spine|chest|torso|back|trunk|thorax|abdomen", 0.061, 1.3, 0.88),
 )
+
+CROWN = re.compile(r"head_?(top|end|nub)")  # the head ends at such a joint, whatever follows
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,13 @@ def rest_positions(skeleton: Skeleton) -> Float[Tensor, "j 3"]:
 def body_skin(skeleton: Skeleton) -> Skin:
     """The mannequin of a skeleton at rest."""
     rest = rest_positions(skeleton).double()
-    stature = max(float((rest.amax(0) - rest.amin(0)).max()), 1e-3)
+    stature = _stature(rest)
     parts = [_part(skeleton, joint, stature) for joint in range(len(skeleton))]
     limbs = [
         _limb(skeleton, rest, parts, joint)
         for joint in range(1, len(skeleton))
         if float(skeleton.offsets[joint].norm()) > 0.004 * stature
+        and not CROWN.search(skeleton.names[skeleton.parents[joint]].lower())
     ]
     balls = [
         _ball(rest[joint], BALL * parts[joint].radius * stature, joint)
@@ -128,8 +130,14 @@ def skinned(
     return (skin.weights.unsqueeze(-1) * moved).sum(1)
 
 
+def _stature(rest: Tensor) -> float:
+    """Largest extent of the joints at rest, metres; 1 where they lie in one point."""
+    extent = float((rest.amax(0) - rest.amin(0)).max())
+    return extent if extent > 1e-3 else 1.0
+
+
 def _is_tip(skeleton: Skeleton, joint: int) -> bool:
-    return joint not in skeleton.parents
+    return joint not in skeleton.parents or bool(CROWN.search(skeleton.names[joint].lower()))
 
 
 def _part(skeleton: Skeleton, joint: int, stature: float) -> _Part:
@@ -150,7 +158,7 @@ def _part(skeleton: Skeleton, joint: int, stature: float) -> _Part:
 def _limb(skeleton: Skeleton, rest: Tensor, parts: list[_Part], joint: int) -> _Piece:
     """The rounded, tapered limb from a joint's parent to it."""
     parent = skeleton.parents[joint]
-    stature = max(float((rest.amax(0) - rest.amin(0)).max()), 1e-3)
+    stature = _stature(rest)
     bone = rest[joint] - rest[parent]
     length = float(bone.norm())
     tip = _is_tip(skeleton, joint)
