@@ -7,20 +7,31 @@ cameras, so the mean step from column to column (or row to row) jumps exactly th
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from muybridge.capture.session import list_videos
 from muybridge.errors import InputError
-from muybridge.files.atomic import replacing, write_text
+from muybridge.files.atomic import replacing, write_bytes, write_text
 from muybridge.files.video import VideoInfo, VideoWriter, probe, read_frames
 
-__all__ = ["Crop", "View", "crop_video", "even_grid", "find_grid", "read_crop", "write_crop"]
+__all__ = [
+    "Crop",
+    "View",
+    "crop_video",
+    "even_grid",
+    "find_grid",
+    "read_crop",
+    "resolve_grid",
+    "write_crop",
+]
 
 GRIDS = ((2, 2), (1, 2), (2, 1), (1, 3), (3, 1), (1, 4), (4, 1), (2, 3), (3, 2), (3, 3))
 SAMPLED_FRAMES = 24
@@ -98,6 +109,23 @@ def find_grid(path: Path) -> Crop:
     return _grid_from_seams((info.width, info.height), ys, xs)
 
 
+def resolve_grid(path: Path, grid: str | None) -> Crop:
+    """The rectangles for `grid` ("2x2": rows x columns), or those found in the pictures.
+
+    Raises:
+        InputError: If the grid is not two small numbers, or none is found.
+    """
+    if grid is None:
+        return find_grid(path)
+    match = re.fullmatch(r"([1-9])x([1-9])", grid)
+    if not match:
+        raise InputError(
+            f"expected a grid such as 2x2 (rows x columns, 1 to 9 each), got {grid!r}; correct it"
+        )
+    info = probe(path)
+    return even_grid((info.width, info.height), int(match[1]), int(match[2]))
+
+
 def _mean_steps(
     path: Path, info: VideoInfo
 ) -> tuple[Float[np.ndarray, width], Float[np.ndarray, height]]:
@@ -136,32 +164,72 @@ def _snap(steps: Float[np.ndarray, n], position: int) -> int:
 
 
 def crop_video(
-    path: Path, crop: Crop, folder: Path, on_progress: Callable[[int, int], None] | None = None
+    source: Path | Sequence[Path],
+    crop: Crop,
+    folder: Path,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, ...]:
     """Write `folder/<view>.mp4` for every view; one frame is in memory at a time.
 
+    Args:
+        source: A video, or several of one size and rate that are put one behind the other.
+        crop: The rectangles.
+        folder: Where the views go.
+        on_progress: Called with the number of frames done and of all.
     Raises:
-        InputError: If the video is not of the size the crop was made for.
+        InputError: If a video is not of the size the crop was made for.
     """
-    info = probe(path)
-    if (info.width, info.height) != tuple(crop.size_px):
-        raise InputError(
-            f"expected a video of {crop.size_px[0]}x{crop.size_px[1]} pixels for this crop, got "
-            f"{info.width}x{info.height} in {path.name}; find the grid again for it"
-        )
+    infos = [probe(path) for path in ([source] if isinstance(source, Path) else source)]
+    for info in infos:
+        _check_size(info, crop)
+    total = sum(info.frame_count for info in infos)
     targets = tuple(folder / f"{view.name}.mp4" for view in crop.views)
     with ExitStack() as stack:
         temporary = [stack.enter_context(replacing(target)) for target in targets]
         writers = [
-            stack.enter_context(VideoWriter(file, info.fps, (view.width, view.height)))
+            stack.enter_context(VideoWriter(file, infos[0].fps, (view.width, view.height)))
             for file, view in zip(temporary, crop.views, strict=True)
         ]
-        for index, image in enumerate(read_frames(path)):
+        frames = chain.from_iterable(read_frames(info.path) for info in infos)
+        for index, image in enumerate(frames):
             for view, writer in zip(crop.views, writers, strict=True):
                 writer.write(image[view.y : view.y + view.height, view.x : view.x + view.width])
             if on_progress:
-                on_progress(index + 1, info.frame_count)
+                on_progress(index + 1, total)
     return targets
+
+
+def _check_size(info: VideoInfo, crop: Crop) -> None:
+    if (info.width, info.height) != tuple(crop.size_px):
+        raise InputError(
+            f"expected a video of {crop.size_px[0]}x{crop.size_px[1]} pixels for this crop, got "
+            f"{info.width}x{info.height} in {info.path.name}; find the grid again for it"
+        )
+
+
+def unfold(
+    folder: Path,
+    crop: Crop,
+    target: Path,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """A folder of four-up videos as a folder with one video a camera; descriptions come along.
+
+    Args:
+        folder: Its videos all show the grid of `crop`; a .toml in it describes the board.
+        crop: The rectangles.
+        target: Folder to write; videos are put one behind the other.
+        on_progress: Called with the number of frames done and of all.
+    Returns:
+        `target`, or `folder` itself if it holds no video.
+    """
+    videos = list_videos(folder)
+    if not videos:
+        return folder
+    crop_video(videos, crop, target, on_progress)
+    for description in folder.glob("*.toml"):
+        write_bytes(target / description.name, description.read_bytes())
+    return target
 
 
 def write_crop(path: Path, crop: Crop) -> None:

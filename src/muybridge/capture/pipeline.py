@@ -20,7 +20,8 @@ import torch
 
 from muybridge.capture.associate import AssociateOptions, associate
 from muybridge.capture.calibrate import CalibrateOptions, calibrate_folder
-from muybridge.capture.crop import crop_video, read_crop, resolve_grid, write_crop
+from muybridge.capture.calibration_folder import open_calibration_folder
+from muybridge.capture.crop import crop_video, read_crop, resolve_grid, unfold, write_crop
 from muybridge.capture.detect import DetectOptions, detect_videos, detection_findings
 from muybridge.capture.finding import Finding
 from muybridge.capture.inspect import Inspection, inspect_videos
@@ -162,10 +163,10 @@ def capture(
     if options.keypoints or inspection is None:
         _import(job, inspection, detected)
         names = load_keypoints(detected).cameras
-        given = _calibrate(job, names, inspection)
+        given = _calibrate(job, names, ())
     else:  # the calibration first: it is quick and may be wrong, detection is slow
         names = tuple(video.name for video in inspection.videos)
-        given = _calibrate(job, names, inspection)
+        given = _calibrate(job, names, inspection.videos)
         _detect(job, inspection, detected)
     fps = load_keypoints(detected).fps
     people = _people(job, detected, given)
@@ -248,25 +249,31 @@ def _detect(job: _Job, inspection: Inspection, target: Path) -> None:
     job.stage("detect", videos, options, [target], look)
 
 
-def _calibrate(job: _Job, names: Sequence[str], inspection: Inspection | None) -> Path:
-    """The given calibration, in the order of the cameras and fitted to the pictures' sizes."""
+def _calibrate(job: _Job, names: Sequence[str], videos: Sequence[VideoInfo]) -> Path:
+    """The given calibration, in the order of the cameras and fitted to the pictures' sizes.
+
+    Without `videos`, that is for keypoints from files, the pixels are taken to be those of the
+    calibration: such files do not say for which picture they hold.
+    """
     target, source = job.path("calibration_given.yaml"), job.session.calibration
     assert source is not None, "checked by capture"
-    sizes = [(v.width, v.height) for v in inspection.videos] if inspection else None
-    videos = [v.path for v in inspection.videos] if inspection else None
-
-    options = CalibrateOptions()
+    folder, options = source, CalibrateOptions()
+    grids = [job.path("crop.yaml")] if len(job.session.videos) == 1 else []
+    sizes = [(video.width, video.height) for video in videos]
 
     def work() -> list[Finding]:
-        result = calibrate_folder(source, names, options, job.listener.progress)
+        place = folder
+        if grids and not open_calibration_folder(folder).ready:
+            place = unfold(folder, read_crop(grids[0]), job.path("boards"), job.listener.progress)
+        result = calibrate_folder(place, names, options, job.listener.progress)
         cameras, findings = result.cameras, list(result.findings)
-        if sizes:
-            cameras, fitted = fit_size(cameras, sizes, videos)
+        if videos:
+            cameras, fitted = fit_size(cameras, sizes, [video.path for video in videos])
             findings += fitted
         write_calibration(target, cameras)
         return findings
 
-    job.stage("calibrate", [source], [options, list(names), sizes], [target], work)
+    job.stage("calibrate", [source, *grids], [options, list(names), sizes], [target], work)
     return target
 
 

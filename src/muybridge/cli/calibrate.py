@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,16 +20,35 @@ class Calibrate:
     out: Path = Path("calibration.yaml")
     """File to write."""
 
+    grid: str | None = None
+    """Every video shows all cameras in this grid, such as 2x2 (rows x columns)."""
+    crop: Path | None = None
+    """The same, with the rectangles of a crop.yaml made by `muybridge crop`."""
+
     def run(self) -> None:
         """Calibrate, print figures and findings, write the file."""
         from muybridge.capture.calibrate import CalibrateOptions, calibrate_folder
         from muybridge.cli.progress import console, progress_bar, show_findings
         from muybridge.files.calibration import write_calibration
 
-        with progress_bar("calibrate") as update:
-            result = calibrate_folder(self.folder, None, CalibrateOptions(), update)
+        with tempfile.TemporaryDirectory(dir=self.out.parent, prefix=".views") as place:
+            with progress_bar("crop") as update:
+                folder = self._one_video_a_camera(Path(place), update)
+            with progress_bar("calibrate") as update:
+                result = calibrate_folder(folder, None, CalibrateOptions(), update)
         write_calibration(self.out, result.cameras)
         if result.rms_px is not None:
             console.print(f"{len(result.cameras)} cameras, RMS {result.rms_px:.3f} px")
         show_findings(result.findings)
         console.print(f"wrote {self.out}")
+
+    def _one_video_a_camera(self, place: Path, update: Callable[[int, int], None]) -> Path:
+        """The folder as it is, or its four-up videos cut into `place`."""
+        from muybridge.capture.crop import read_crop, resolve_grid, unfold
+        from muybridge.capture.session import list_videos
+
+        videos = list_videos(self.folder)
+        if not videos or (self.crop is None and self.grid is None and len(videos) > 1):
+            return self.folder
+        crop = read_crop(self.crop) if self.crop else resolve_grid(videos[0], self.grid)
+        return unfold(self.folder, crop, place, update)
