@@ -98,7 +98,7 @@ def test_the_world_stands_on_the_board_that_lay_on_the_floor(boards) -> None:
     result = calibrate_folder(boards, None, options)
     assert any("where the board lay" in f.sentence for f in result.findings)
     assert bool((result.cameras.centres_world[:, 1] > 0.5).all())
-    with pytest.raises(InputError, match="at instant 99, saw it at 0, 1, 2"):
+    with pytest.raises(InputError, match="at instant 99, got it at 0, 1, 2"):
         calibrate_folder(boards, None, CalibrateOptions(floor_instant="99"))
 
 

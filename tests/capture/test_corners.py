@@ -139,7 +139,7 @@ def test_mirrored_pictures_are_flipped_back() -> None:
 
 def test_no_board_and_changing_size_are_one_sentence() -> None:
     blank = np.zeros((240, 320), np.uint8)
-    with pytest.raises(InputError, match=r"9 x 6 inner corners .* cam1, saw it in none of 1"):
+    with pytest.raises(InputError, match=r"9 x 6 inner corners .* cam1, found it in none of 1"):
         find_views("cam1", [("1", blank)], CHESS)
     with pytest.raises(InputError, match="320 x 240, got 240 x 320 for 2"):
         find_views("cam1", [("1", blank), ("2", blank.T.copy())], CHESS)

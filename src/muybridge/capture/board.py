@@ -208,7 +208,9 @@ def _square_m(table: Mapping[str, Any], path: Path) -> float:
     for unit in ("m", "cm", "mm"):
         if f"square_{unit}" in table:
             return _number(table, f"square_{unit}", path, 0.0, below=1e5) * METRES[unit]
-    raise InputError(f"expected square_m, the side of a square, in {path}; measure it with a ruler")
+    raise InputError(
+        f"expected square_m, the side of a square, in {path}, got none; measure it with a ruler"
+    )
 
 
 def _dictionary(table: Mapping[str, Any], path: Path) -> str:

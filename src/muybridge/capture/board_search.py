@@ -96,7 +96,7 @@ def _not_found(pictures: Sequence[Picture], guess: Board | None, camera: str | N
     sizes = ", ".join(f"{c} x {r}" for c, r in _chessboard_sizes([], guess or UNKNOWN))
     said = f"{describe(guess)} or another board" if guess else "a board"
     return (
-        f"expected {said} in {len(pictures)} pictures{f' of {camera}' if camera else ''}, saw "
+        f"expected {said} in {len(pictures)} pictures{f' of {camera}' if camera else ''}, found "
         f"none; tried chessboards of {sizes} inner corners and any that shows, and ChArUco boards "
         f"of 3 to {LARGEST_SIDE} columns and rows with {', '.join(FAMILIES)}, each also inverted, "
         "legacy and mirrored: check that the board is whole, sharp, well lit and near enough"

@@ -134,7 +134,10 @@ def calibrate_folder(
     board = options.board or (read_board(content.board) if content.board else None)
     count = PictureCount(on_progress, board, options.most_frames)
     if options.source == "file" and ready is None:
-        raise InputError(f"expected a calibration file in {folder}, found none that can be read")
+        raise InputError(
+            f"expected a calibration file in {folder}, found none that can be read; put one there "
+            "or calibrate from boards"
+        )
     scene_wanted = options.source == "scene" or (ready is None and not content.rig_sources)
     if scene_wanted and content.scene is not None:
         return _from_scene(content, content.scene, camera_names, ready, count)
@@ -253,7 +256,7 @@ def _levelled(rig: RigCalibration, options: CalibrateOptions) -> tuple[Cameras, 
     if options.floor_instant is not None:
         if options.floor_instant not in rig.instants:
             raise InputError(
-                f"expected the board on the floor at instant {options.floor_instant}, saw it at "
+                f"expected the board on the floor at instant {options.floor_instant}, got it at "
                 f"{', '.join(rig.instants[:12])}; state one of these"
             )
         index = rig.instants.index(options.floor_instant)

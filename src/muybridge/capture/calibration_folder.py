@@ -199,7 +199,10 @@ def read_scene(path: Path) -> ScenePoints:
     if up not in ("y", "z"):
         raise InputError(f'expected up = "y" or "z" in {path}, got {up!r}; say which axis is up')
     if not bool(world.isfinite().all()):
-        raise InputError(f"expected finite points_world in {path}; measure every point or drop it")
+        raise InputError(
+            f"expected finite points_world in {path}, got NaN or infinity; measure every point or "
+            "drop it"
+        )
     clicks = table.get("points_px")
     if not isinstance(clicks, dict) or not clicks:
         raise InputError(
@@ -224,7 +227,11 @@ def _points(rows: Any, width: int, what: str) -> Float[Tensor, "p w"]:
         filled = [row if len(row) else [float("nan")] * width for row in rows]
         points = torch.tensor(filled, dtype=torch.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"expected lists of {width} numbers as {what}; correct them") from error
+        raise InputError(
+            f"expected lists of {width} numbers as {what}, got {str(rows)[:60]!r}; correct them"
+        ) from error
     if points.ndim != 2 or points.shape[1] != width:
-        raise InputError(f"expected lists of {width} numbers as {what}; correct them")
+        raise InputError(
+            f"expected lists of {width} numbers as {what}, got {str(rows)[:60]!r}; correct them"
+        )
     return points

@@ -427,7 +427,7 @@ def find_views(
             on_progress(count)
     if size is None or not found:
         raise InputError(
-            f"expected {describe(board)} in the pictures of {camera}, saw it in none of {count}; "
+            f"expected {describe(board)} in the pictures of {camera}, found it in none of {count}; "
             "check the board's description and that it is whole, sharp and well lit"
         )
     points = torch.stack(tuple(found.values()))

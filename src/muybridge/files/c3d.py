@@ -70,13 +70,15 @@ def read_c3d(path: Path, up: Literal["y", "z"] = "z") -> Markers:
 def _check_structure(content: bytes) -> None:
     """Refuse a file whose announced sizes do not fit in it, before ezc3d follows them."""
     if len(content) < 2 * BLOCK or content[1] != 0x50:
-        raise InputError("expected a C3D header (second byte 0x50), got another file")
+        raise InputError("expected a C3D header (byte 0x50), got another file; export as .c3d")
     start = BLOCK * (content[0] - 1)
     if start < BLOCK or start + 4 > len(content):
         raise InputError("expected a parameter section, got none within the file; it is cut short")
     processor = content[start + 3] - 83
     if processor not in (1, 2, 3):
-        raise InputError(f"expected Intel, DEC or SGI numbers, got processor type {processor}")
+        raise InputError(
+            f"expected Intel, DEC or SGI numbers, got processor type {processor}; export it again"
+        )
     order = ">" if processor == 3 else "<"
     _check_parameters(content, start + 4, order)
     points, analog, first, last = struct.unpack_from(f"{order}4H", content, 2)
@@ -118,7 +120,9 @@ def _check_parameter(content: bytes, position: int) -> None:
     sizes = content[position + 2 : position + 2 + rank]
     need = abs(kind) * int(np.prod([int(size) for size in sizes], dtype=object))
     if kind not in (-1, 1, 2, 4) or rank > 7 or position + 2 + rank + need > len(content):
-        raise InputError("expected whole parameters, got one that ends outside the file")
+        raise InputError(
+            "expected whole parameters, got one that ends outside the file; it is cut short"
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -129,11 +133,15 @@ def _read(path: Path) -> dict[str, Any]:
         try:
             done = subprocess.run(command, capture_output=True, timeout=MOST_SECONDS, check=False)
         except subprocess.TimeoutExpired:
-            raise InputError("expected a C3D file, got one that ezc3d never finishes") from None
+            raise InputError(
+                "expected a C3D file, got one that ezc3d never finishes; export it again"
+            ) from None
         if done.returncode != 0 or not target.is_file():
             last = done.stderr.decode(errors="replace").strip().split("\n")[-1][:200]
             why = last or f"it crashed, code {done.returncode}"
-            raise InputError(f"expected a C3D file, got one that ezc3d cannot read ({why})")
+            raise InputError(
+                f"expected a C3D file, got one that ezc3d cannot read ({why}); export it again"
+            )
         with np.load(target) as found:
             return {name: found[name] for name in found.files}
 
@@ -174,7 +182,9 @@ def write_c3d(path: Path, markers: Markers) -> None:
     """
     frames, count = markers.points_world.shape[:2]
     if frames == 0 or count == 0:
-        raise InputError(f"expected markers to write, got {frames} frames of {count} markers")
+        raise InputError(
+            f"expected markers to write, got {frames} frames of {count} markers; record some first"
+        )
     if frames > 65535 or count > 255:
         raise InputError(
             f"expected at most 65535 frames of 255 markers in a C3D file, got {frames} of {count}; "

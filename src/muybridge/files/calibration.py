@@ -82,7 +82,9 @@ def read_calibration(
         raise InputError(f"expected cameras in {path}, found none; is it the right file?")
     names = [camera.name for camera in cameras]
     if len(set(names)) < len(names):
-        raise InputError(f"expected different camera names in {path}, got {', '.join(names)}")
+        raise InputError(
+            f"expected different camera names in {path}, got {', '.join(names)}; rename one"
+        )
     unit = file_unit if metres_per_unit is None else metres_per_unit
     if not (math.isfinite(unit) and unit > 0.0):
         raise InputError(
@@ -427,7 +429,9 @@ def _read_ours(text: str, path: Path) -> _Read:
         if line.strip() in ("", "---") or line.lstrip().startswith(("#", "%")):
             continue
         if match is None:
-            raise InputError(f"expected 'key: value' in line {number} of {path}, got {shown(line)}")
+            raise InputError(
+                f"expected 'key: value' in line {number} of {path}, got {shown(line)}; mend it"
+            )
         dash, key, value = match.groups()
         if dash:
             cameras.append({})
@@ -451,7 +455,9 @@ def _json(value: str, key: str, path: Path) -> Any:
 def _our_camera(camera: Mapping[str, Any], path: Path) -> _Camera:
     missing = [key for key in ("name", *OUR_KEYS) if key not in camera]
     if missing:
-        raise InputError(f"expected {', '.join(missing)} of each camera in {path}; write it again")
+        raise InputError(
+            f"expected {', '.join(missing)} of each camera in {path}, found none; write it again"
+        )
     return _checked(str(camera["name"]), {**camera, "size": camera["size_px"]}, path)
 
 

@@ -84,7 +84,9 @@ def _document(content: bytes) -> _Document:
     while position + 8 <= length:
         size, kind = struct.unpack_from("<I4s", content, position)
         if position + 8 + size > length:
-            raise InputError("expected whole chunks, got one that ends outside the file")
+            raise InputError(
+                "expected whole chunks, got one that ends outside the file; it is cut short"
+            )
         chunks.setdefault(kind, content[position + 8 : position + 8 + size])
         position += 8 + size
     document = json.loads(chunks[b"JSON"])
@@ -128,14 +130,18 @@ def _parents(nodes: Any) -> list[int]:
     for number, node in enumerate(nodes):
         for child in node.get("children", []):
             if parents[_index(child)] != -1:
-                raise InputError(f"expected one parent for each node, got two for node {child}")
+                raise InputError(
+                    f"expected one parent for each node, got two for node {child}; export again"
+                )
             parents[child] = number
     for start in range(len(nodes)):
         node, steps = start, 0
         while node >= 0:
             node, steps = parents[node], steps + 1
             if steps > len(nodes):
-                raise InputError(f"expected a tree of nodes, got a cycle at node {start}")
+                raise InputError(
+                    f"expected a tree of nodes, got a cycle at node {start}; export again"
+                )
     return parents
 
 
@@ -169,14 +175,19 @@ def _own_extras(document: Any) -> dict[str, Any]:
 def _tracks(document: _Document, animation: int, nodes: int) -> tuple[list[Track], str]:
     animations = document.json.get("animations", [])
     if not 0 <= animation < len(animations):
-        raise InputError(f"expected animation {animation}, got {len(animations)} in the file")
+        raise InputError(
+            f"expected animation {animation}, got {len(animations)} in the file; export the "
+            "animation too"
+        )
     chosen, tracks = animations[animation], []
     for channel in chosen["channels"]:
         target, sampler = channel["target"], chosen["samplers"][_index(channel["sampler"])]
         if target["path"] not in ("translation", "rotation", "scale") or "node" not in target:
             continue  # morph targets do not move the skeleton
         if _index(target["node"]) >= nodes:
-            raise InputError(f"expected a track of one of {nodes} nodes, got {target['node']}")
+            raise InputError(
+                f"expected a track of one of {nodes} nodes, got {target['node']}; export again"
+            )
         tracks.append(
             Track(
                 target["node"],
@@ -240,7 +251,8 @@ def _rest(node: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         value = np.array([node.get(key, default)], np.float64)
         if value.shape != (1, len(default)) or not np.isfinite(value).all():
             raise InputError(
-                f"expected {len(default)} finite numbers as {key}, got {value.tolist()}"
+                f"expected {len(default)} finite numbers as {key}, got {value.tolist()}; "
+                "export again"
             )
         values.append(value)
     return values[0], values[1], values[2]

@@ -110,7 +110,9 @@ def _openpose_people(content: Any, path: Path) -> list[Pose]:
     poses = []
     for person in content["people"]:
         if not isinstance(person, dict) or "pose_keypoints_2d" not in person:
-            raise InputError(f'expected "pose_keypoints_2d" of each person in {path}; {ADVICE}')
+            raise InputError(
+                f'expected "pose_keypoints_2d" of each person in {path}, got none; {ADVICE}'
+            )
         poses.append(_flat_pose(person["pose_keypoints_2d"], path))
     return [pose for pose in poses if len(pose)]
 
@@ -189,7 +191,7 @@ def _paired_pose(instance: Any, path: Path) -> Pose:
     """A person as a list of points and a list of scores."""
     points = instance.get("keypoints") if isinstance(instance, dict) else None
     if not isinstance(points, list) or not all(isinstance(p, list) for p in points):
-        raise InputError(f'expected "keypoints" as pairs of x and y in {path}; {ADVICE}')
+        raise InputError(f'expected "keypoints" as pairs of x and y in {path}, got none; {ADVICE}')
     rows = [_numbers(point, path) for point in points]
     scores = _numbers(instance.get("keypoint_scores"), path)
     if not rows or len(scores) != len(rows) or any(len(row) != 2 for row in rows):
@@ -213,7 +215,9 @@ def _flat_pose(values: Any, path: Path) -> Pose:
 
 def _numbers(values: Any, path: Path) -> Float[np.ndarray, "n"]:
     if not isinstance(values, list) or any(type(v) not in (int, float) for v in values):
-        raise InputError(f"expected a list of numbers for each person in {path}; {ADVICE}")
+        raise InputError(
+            f"expected a list of numbers for each person in {path}, got other values; {ADVICE}"
+        )
     try:
         numbers = np.array(values, dtype=np.float64)
     except OverflowError:

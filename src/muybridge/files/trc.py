@@ -53,7 +53,9 @@ def read_trc(path: Path) -> Markers:
 
 def _header(lines: list[str]) -> dict[str, str]:
     if len(lines) < 6 or not lines[0].startswith("PathFileType"):
-        raise InputError("expected a TRC header that begins with PathFileType, got another file")
+        raise InputError(
+            "expected a TRC header that begins with PathFileType, got another file; export as .trc"
+        )
     return dict(zip(lines[1].split(), lines[2].split(), strict=False))
 
 
@@ -62,7 +64,9 @@ def _names(lines: list[str]) -> tuple[str, ...]:
     cells = [cell.strip() for cell in lines[3].split("\t")]
     names = tuple(cell for cell in cells[2:] if cell)
     if cells[0] != "Frame#" or not names:
-        raise InputError("expected 'Frame#', 'Time' and marker names in line 4, got others")
+        raise InputError(
+            "expected 'Frame#', 'Time' and marker names in line 4, got others; mend that line"
+        )
     if len(set(names)) < len(names):
         raise InputError("expected every marker named once in line 4, got a name twice; rename it")
     return names
@@ -126,7 +130,9 @@ def write_trc(path: Path, markers: Markers, unit: Literal["m", "mm"] = "m") -> N
     """
     frames, count = markers.points_world.shape[:2]
     if frames == 0 or count == 0:
-        raise InputError(f"expected markers to write, got {frames} frames of {count} markers")
+        raise InputError(
+            f"expected markers to write, got {frames} frames of {count} markers; record some first"
+        )
     names = _safe_names(markers.names)
     rate = f"{markers.fps:.12g}"
     axes = "\t".join(f"X{k}\tY{k}\tZ{k}" for k in range(1, count + 1))
