@@ -9,6 +9,7 @@ from tests.motions import BVH_FILES, clip_makers, random_clip
 
 from muybridge.files.bvh import read_bvh
 from muybridge.geometry.rotation import conjugate, matrix_from_quaternion, multiply, rotate
+from muybridge.motion import kinematics
 from muybridge.motion.kinematics import forward, forward_clip
 
 
@@ -98,7 +99,17 @@ def test_vmap_and_forward_mode_agree_with_a_loop() -> None:
     torch.testing.assert_close(ahead, behind)
 
 
-@pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
+def test_blocks_of_frames_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = random_clip(9, frames=7)
+    whole = forward_clip(clip)
+    monkeypatch.setattr(kinematics, "FEWEST", 3)
+    monkeypatch.setattr(kinematics, "BLOCK", 1)
+    pieces = forward_clip(clip)
+    assert torch.equal(pieces.positions, whole.positions)
+    assert torch.equal(pieces.orientations, whole.orientations)
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (2, 3), (0,)])
 def test_any_batch_and_precision(batch: tuple[int, ...]) -> None:
     clip = random_clip(8, frames=6)
     local, count = clip.local_translations(), int(np.prod(batch))
