@@ -30,7 +30,7 @@ def crossing(seed: int, people: int, seconds: float) -> list[Path]:
 
 def shoot(
     paths: list[Path], frames: int, faults: Faults, seed: int, cameras: int = 4
-) -> tuple[Keypoints, Tensor, list]:
+) -> tuple[Keypoints, Tensor, "list"]:
     """Everybody on these paths, filmed by synchronous cameras; and the people themselves."""
     people = [partial(walk, path, phase=1.7 * p) for p, path in enumerate(paths)]
     seconds = (torch.arange(frames, dtype=torch.float64) / FPS).expand(cameras, -1)

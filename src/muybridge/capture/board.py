@@ -96,7 +96,7 @@ class BoardViews:
         return len(self.instants)
 
 
-def select_views(views: BoardViews, indices: Int64[Tensor, " k"]) -> BoardViews:
+def select_views(views: BoardViews, indices: Int64[Tensor, "k"]) -> BoardViews:
     """The views at these indices, in this order."""
     instants = tuple(views.instants[i] for i in indices.tolist())
     return replace(views, instants=instants, points_px=views.points_px[indices])

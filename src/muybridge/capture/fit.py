@@ -61,7 +61,7 @@ class Problem:
     whitening: Float[Tensor, "t n 3 3"]
     point_joints: tuple[int, ...]
     point_offsets: Float[Tensor, "n 3"]
-    robust: Bool[Tensor, " n"]
+    robust: Bool[Tensor, "n"]
     belief: float = ROBUST
     smoothness: float = 1.0
     limits: bool = True
@@ -72,7 +72,7 @@ class Problem:
         return replace(self, targets=self.targets[cut], whitening=self.whitening[cut])
 
     @property
-    def stiffness(self) -> Float[Tensor, " d"]:
+    def stiffness(self) -> Float[Tensor, "d"]:
         """Inverse of the ordinary second difference of each freedom."""
         turns = self.body.agility[list(self.body.freedoms.joints)]
         agility = torch.cat((torch.full((3,), ROOT_AGILITY, dtype=turns.dtype), turns))

@@ -38,7 +38,7 @@ GAIN = 0.6  # share of the difference to the prediction that a new sight brings
 VELOCITY_GAIN = 0.3
 
 
-def mirrored_joints(joints: tuple[str, ...]) -> Int[np.ndarray, " j"]:
+def mirrored_joints(joints: tuple[str, ...]) -> Int[np.ndarray, "j"]:
     """Index of each joint's left/right twin; its own where it has none."""
 
     def twin(name: str) -> str:
@@ -73,7 +73,7 @@ class Scene:
     rotation: Float[np.ndarray, "c 3 3"]
     translation: Float[np.ndarray, "c 3"]
     centres: Float[np.ndarray, "c 3"]
-    mirror: Int[np.ndarray, " j"]
+    mirror: Int[np.ndarray, "j"]
     memory: int
 
     @classmethod
@@ -355,7 +355,7 @@ def _pair_points(
 
 def _plausible(
     points: Float[np.ndarray, "n j 3"], others: list[np.ndarray]
-) -> Bool[np.ndarray, " n"]:
+) -> Bool[np.ndarray, "n"]:
     """True for bodies of human size that do not stand inside somebody else."""
     known = np.isfinite(points).all(-1)
     low = np.where(known[..., None], points, np.inf).min(1)

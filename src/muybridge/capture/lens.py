@@ -312,7 +312,7 @@ def _unfolded(
 
 
 def folds(
-    matrix: Float[Tensor, "3 3"], distortion: Float[Tensor, 5], size_px: tuple[int, int]
+    matrix: Float[Tensor, "3 3"], distortion: Float[Tensor, "5"], size_px: tuple[int, int]
 ) -> bool:
     """Whether two directions land on the same pixel of the picture (the radial map turns back)."""
     corners = torch.tensor(

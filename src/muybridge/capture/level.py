@@ -31,7 +31,9 @@ def moved_world(cameras: Cameras, new_from_old: Rigid) -> Cameras:
     )
 
 
-def _world(up: Float[Tensor, 3], forward: Float[Tensor, 3], origin: Float[Tensor, 3]) -> Rigid:
+def _world(
+    up: Float[Tensor, "3"], forward: Float[Tensor, "3"], origin: Float[Tensor, "3"]
+) -> Rigid:
     """new_from_old for a frame with Y along `up` and Z along `forward` made level."""
     y = torch.nn.functional.normalize(up, dim=0)
     level = forward - (forward @ y) * y
@@ -98,7 +100,7 @@ def level_by_cameras(cameras: Cameras) -> tuple[Cameras, Finding]:
     )
 
 
-def _nearest_to_axes(cameras: Cameras) -> Float[Tensor, 3]:
+def _nearest_to_axes(cameras: Cameras) -> Float[Tensor, "3"]:
     """The point nearest to all optical axes; before the cameras where these are parallel."""
     axis, centres = cameras.rotation[:, 2], cameras.centres_world
     away = torch.eye(3, dtype=torch.float64) - axis[:, :, None] * axis[:, None, :]

@@ -102,7 +102,7 @@ def reconstruct_like_pose2sim(
 
 class _Fit(NamedTuple):
     points_world: Float[Tensor, "n 3"]
-    error_px: Float[Tensor, n]  # mean over the kept cameras; above the threshold the point is NaN
+    error_px: Float[Tensor, "n"]  # mean over the kept cameras; above the threshold the point is NaN
     kept: Bool[Tensor, "c n"]
 
 

@@ -252,7 +252,7 @@ def _freedom(lenses: Sequence[LensCalibration] | Cameras, options: RigOptions) -
 
 
 def _summary(
-    attempt: _Attempt, start: Cameras, delay: Float[Tensor, " c"], options: RigOptions
+    attempt: _Attempt, start: Cameras, delay: Float[Tensor, "c"], options: RigOptions
 ) -> RigCalibration:
     bundle, used, sightings, shared, pairs, chain = attempt
     cameras, camera = bundle.cameras, used.nonzero()[:, 0]
@@ -328,7 +328,7 @@ def _weak_pairs(
     return sorted(few | {(a, b) for a, b in loose.nonzero().tolist() if a < b})
 
 
-def _coverage(sightings: Sightings, size_px: Float[Tensor, "c 2"]) -> Float[Tensor, " c"]:
+def _coverage(sightings: Sightings, size_px: Float[Tensor, "c 2"]) -> Float[Tensor, "c"]:
     """Share of an 8 x 8 grid over each picture in which corners were seen."""
     cell = (sightings.points_px / size_px[:, None, None] * GRID).floor().clamp(0, GRID - 1)
     index = (cell[..., 0] * GRID + cell[..., 1]).flatten(1)

@@ -92,7 +92,7 @@ class RigCalibration:
 
     cameras: Cameras
     rms_px: float
-    camera_rms_px: Float[Tensor, " c"]
+    camera_rms_px: Float[Tensor, "c"]
     instants: tuple[str, ...]
     world_from_board: Rigid
     covariance: Float[Tensor, "p p"]
@@ -101,8 +101,8 @@ class RigCalibration:
     pairs: tuple[StereoPair, ...]
     loops: tuple[Loop, ...]
     weak_pairs: tuple[tuple[str, str], ...]
-    coverage: Float[Tensor, " c"]
-    delay_frames: Float[Tensor, " c"]
+    coverage: Float[Tensor, "c"]
+    delay_frames: Float[Tensor, "c"]
     dropped: int
     findings: tuple[Finding, ...]
 

@@ -108,7 +108,7 @@ def _locate(
     points_world: Float[Tensor, "p 3"],
     points_px: Float[Tensor, "p 2"],
     options: SceneOptions,
-) -> tuple[Float[Tensor, "3 3"], Float[Tensor, 3], Bool[Tensor, " p"]]:
+) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3"], Bool[Tensor, "p"]]:
     """Pose of one camera and the points that agree with it."""
     seen = points_px.isfinite().all(-1)
     if int(seen.sum()) < FEWEST_POINTS:
@@ -137,7 +137,7 @@ def _settled(
     points_world: Float[Tensor, "p 3"],
     points_px: Float[Tensor, "p 2"],
     options: SceneOptions,
-) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3"], Bool[Tensor, " p"]]:
+) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3"], Bool[Tensor, "p"]]:
     """Refine on the points that agree, and judge again: a better pose may take some back in."""
     seen = points_px.isfinite().all(-1)
     agrees = seen
@@ -159,7 +159,7 @@ def _error(
     pose: Rigid,
     points_world: Float[Tensor, "p 3"],
     points_px: Float[Tensor, "p 2"],
-) -> Float[Tensor, " p"]:
+) -> Float[Tensor, "p"]:
     placed = camera.with_extrinsics(Rigid(pose.rotation[None], pose.translation[None]))
     return (placed.project(points_world)[0] - points_px).norm(dim=-1)
 

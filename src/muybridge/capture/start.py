@@ -71,7 +71,7 @@ def _limb(
     lower: Float[Tensor, "t 3"],
     rest: Float[Tensor, "3 3"],
     calm: int,
-) -> tuple[Float[Tensor, "t 4"], Float[Tensor, " t"]]:
+) -> tuple[Float[Tensor, "t 4"], Float[Tensor, "t"]]:
     """World orientation of the upper bone, and the bend of the hinge below it, radians.
 
     The hinge axis is the normal of the plane of both bones. A straight limb has none, and noise

@@ -53,11 +53,11 @@ class _Camera:
     """One camera as the file has it, checked."""
 
     name: str
-    size_px: Float[Tensor, 2]
+    size_px: Float[Tensor, "2"]
     matrix: Float[Tensor, "3 3"]
-    distortion: Float[Tensor, 5]
+    distortion: Float[Tensor, "5"]
     rotation: Float[Tensor, "3 3"]  # camera_from_world
-    translation: Float[Tensor, 3]  # the file's unit
+    translation: Float[Tensor, "3"]  # the file's unit
 
 
 def read_calibration(
@@ -197,7 +197,7 @@ def _rotation(value: Any, name: str, path: Path) -> Float[Tensor, "3 3"]:
     return rotation
 
 
-def _distortion(value: Any, name: str, path: Path) -> Float[Tensor, 5]:
+def _distortion(value: Any, name: str, path: Path) -> Float[Tensor, "5"]:
     """k1 k2 p1 p2 k3; shorter lists end in zeros, longer ones must."""
     count = len(value) if isinstance(value, Sequence | np.ndarray) else 0
     given = _numbers(value, (count,), f"distortion of camera {name}", path)

@@ -70,13 +70,13 @@ class Observations:
     """
 
     points_px: Float[Tensor, "n 2"]
-    camera: Int64[Tensor, " n"]
-    body: Int64[Tensor, " n"]
+    camera: Int64[Tensor, "n"]
+    body: Int64[Tensor, "n"]
     points_body: Float[Tensor, "n 3"]
-    weight: Float[Tensor, " n"] | None = None
+    weight: Float[Tensor, "n"] | None = None
     velocity_px: Float[Tensor, "n 2"] | None = None
 
-    def select(self, which: Bool[Tensor, " n"]) -> Observations:
+    def select(self, which: Bool[Tensor, "n"]) -> Observations:
         """The observations marked True."""
         given = {name: field for name, field in vars(self).items() if field is not None}
         return Observations(**{name: field[which] for name, field in given.items()})
@@ -135,7 +135,7 @@ class Bundle:
     covariance: Float[Tensor, "p p"]
     steps: int
     converged: bool
-    delay: Float[Tensor, " c"]
+    delay: Float[Tensor, "c"]
 
     def sigma(self) -> Float[Tensor, "c 16"]:
         """Standard deviation of every camera parameter, in the order of PARAMETERS."""
@@ -159,7 +159,7 @@ def free_parameters(
 class _Scene(NamedTuple):
     cameras: Cameras
     bodies: Rigid
-    delay: Float[Tensor, " c"]
+    delay: Float[Tensor, "c"]
 
 
 class _Problem(NamedTuple):
@@ -174,7 +174,7 @@ class _Normal(NamedTuple):
     camera: Float[Tensor, "p p"]
     cross: Float[Tensor, "b d p"]
     body: Float[Tensor, "b d d"]
-    camera_gradient: Float[Tensor, " p"]
+    camera_gradient: Float[Tensor, "p"]
     body_gradient: Float[Tensor, "b d"]
 
 
@@ -245,7 +245,7 @@ def _points(scene: _Scene, observations: Observations) -> tuple[Tensor, Tensor]:
 
 
 def _project(
-    cameras: Cameras, points_camera: Float[Tensor, "n 3"], camera: Int64[Tensor, " n"]
+    cameras: Cameras, points_camera: Float[Tensor, "n 3"], camera: Int64[Tensor, "n"]
 ) -> tuple[Tensor, Tensor]:
     """Undistorted normalised coordinates and pixels of points in their cameras' frames."""
     normalized = points_camera[:, :2] / points_camera[:, 2:].clamp(min=NEAREST)
@@ -285,7 +285,7 @@ def _cost(problem: _Problem, scene: _Scene) -> float:
     return float(total.nan_to_num(torch.inf))
 
 
-def _root_weight(problem: _Problem, residuals: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
+def _root_weight(problem: _Problem, residuals: Float[Tensor, "n 2"]) -> Float[Tensor, "n"]:
     """Square root of the weight of each residual in the reweighted least squares."""
     options, weight = problem.options, problem.observations.weight
     squared = residuals.square().sum(-1)
@@ -378,8 +378,8 @@ def _normal_equations(problem: _Problem, scene: _Scene) -> _Normal:
 
 
 def _gram(
-    jacobian: Float[Tensor, "n 2 16"], residuals: Float[Tensor, "n 2"], mine: Bool[Tensor, " n"]
-) -> tuple[Float[Tensor, "16 16"], Float[Tensor, 16]]:
+    jacobian: Float[Tensor, "n 2 16"], residuals: Float[Tensor, "n 2"], mine: Bool[Tensor, "n"]
+) -> tuple[Float[Tensor, "16 16"], Float[Tensor, "16"]]:
     rows = jacobian[mine].reshape(-1, SIZE)
     return rows.mT @ rows, rows.mT @ residuals[mine].reshape(-1)
 
@@ -388,8 +388,8 @@ def _with_knowledge(
     problem: _Problem,
     cameras: Cameras,
     matrix: Float[Tensor, "p p"],
-    gradient: Float[Tensor, " p"],
-) -> tuple[Float[Tensor, "p p"], Float[Tensor, " p"]]:
+    gradient: Float[Tensor, "p"],
+) -> tuple[Float[Tensor, "p p"], Float[Tensor, "p"]]:
     """Add what is known besides the pixels: the lens calibration and the stated baseline."""
     free = problem.free
     if problem.information is not None:
@@ -420,7 +420,7 @@ def _baseline_residual(cameras: Cameras, baseline: Baseline) -> float:
     return (length / baseline.metres - 1.0) / BASELINE_SIGMA
 
 
-def _baseline_gradient(cameras: Cameras, first: int, second: int) -> Float[Tensor, " p"]:
+def _baseline_gradient(cameras: Cameras, first: int, second: int) -> Float[Tensor, "p"]:
     """Derivative of the distance between two centres -R^T t by all camera parameters."""
     centres = cameras.centres_world
     direction = torch.nn.functional.normalize(centres[second] - centres[first], dim=0)

@@ -62,7 +62,7 @@ def signed_distance_px(
     return (x + y + z) / variance.clamp_min(1e-30).sqrt()
 
 
-def _cross_matrix(vector: Float[Tensor, 3]) -> Float[Tensor, "3 3"]:
+def _cross_matrix(vector: Float[Tensor, "3"]) -> Float[Tensor, "3 3"]:
     """[v]x, so that [v]x u = v x u."""
     return torch.linalg.cross(vector.expand(3, 3), torch.eye(3, dtype=vector.dtype)).mT
 

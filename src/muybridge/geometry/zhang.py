@@ -42,8 +42,8 @@ TOLERANCE = 1e-14  # relative fall of the cost at which the search has arrived
 class Lens(NamedTuple):
     """Intrinsics as numbers to be moved: fx fy cx cy and k1 k2 p1 p2 k3."""
 
-    pinhole: Float[Tensor, 4]
-    distortion: Float[Tensor, 5]
+    pinhole: Float[Tensor, "4"]
+    distortion: Float[Tensor, "5"]
 
     @property
     def matrix(self) -> Float[Tensor, "3 3"]:
@@ -68,7 +68,7 @@ class PlaneFit:
     """
 
     matrix: Float[Tensor, "3 3"]
-    distortion: Float[Tensor, 5]
+    distortion: Float[Tensor, "5"]
     rotation: Float[Tensor, "v 3 3"]
     translation: Float[Tensor, "v 3"]
     residual_px: Float[Tensor, "v n 2"]
@@ -81,7 +81,7 @@ class PlaneFit:
         return float(self.residual_px.square().sum(-1).nanmean().sqrt())
 
     @property
-    def view_rms_px(self) -> Float[Tensor, v]:
+    def view_rms_px(self) -> Float[Tensor, "v"]:
         """The same of each view."""
         return self.residual_px.square().sum(-1).nanmean(-1).sqrt()
 
@@ -238,7 +238,7 @@ class _Normal(NamedTuple):
     lens: Float[Tensor, "f f"]
     coupling: Float[Tensor, "v f 6"]
     pose: Float[Tensor, "v 6 6"]
-    lens_slope: Float[Tensor, f]
+    lens_slope: Float[Tensor, "f"]
     pose_slope: Float[Tensor, "v 6"]
 
     def damped(self, damping: float) -> _Normal:
@@ -254,7 +254,7 @@ class _Normal(NamedTuple):
         folded = torch.linalg.solve(self.pose, self.coupling.mT)
         return self.lens - (self.coupling @ folded).sum(0), folded
 
-    def step(self) -> tuple[Float[Tensor, f], Float[Tensor, "v 6"]]:
+    def step(self) -> tuple[Float[Tensor, "f"], Float[Tensor, "v 6"]]:
         """The Newton step of lens and poses."""
         reduced, folded = self.schur()
         right = self.lens_slope - (folded.mT @ self.pose_slope.unsqueeze(-1)).sum(0).squeeze(-1)
@@ -267,7 +267,7 @@ class _Normal(NamedTuple):
 class _Problem:
     points: Float[Tensor, "n 3"]
     points_px: Float[Tensor, "v n 2"]
-    free: Bool[Tensor, 9]
+    free: Bool[Tensor, "9"]
 
     def residual(self, lens: Lens, pose: Rigid) -> Float[Tensor, "v n 2"]:
         camera = pose.apply(self.points.expand(len(pose.rotation), -1, 3))
@@ -390,7 +390,7 @@ def evaluate_plane(
     points_plane: Float[Tensor, "n 2"],
     points_px: Float[Tensor, "v n 2"],
     matrix: Float[Tensor, "3 3"],
-    distortion: Float[Tensor, 5],
+    distortion: Float[Tensor, "5"],
     pose: Rigid,
     *,
     fixed: tuple[str, ...] = (),

@@ -252,7 +252,7 @@ class Body:
     lower: Float[Tensor, "j 3"]
     upper: Float[Tensor, "j 3"]
     prior_std: Float[Tensor, "j 3"]
-    agility: Float[Tensor, " j"]
+    agility: Float[Tensor, "j"]
 
     @property
     def turning(self) -> tuple[int, ...]:

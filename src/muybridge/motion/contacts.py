@@ -44,7 +44,7 @@ class ContactOptions:
 
 
 def floor_height(
-    positions: Float[Tensor, "t k 3"], clearance: Float[Tensor, " k"]
+    positions: Float[Tensor, "t k 3"], clearance: Float[Tensor, "k"]
 ) -> Float[Tensor, ""]:
     """Height of the level floor, metres: where the lowest feet stand.
 
@@ -98,7 +98,7 @@ def _lasting(contact: Bool[Tensor, "t k"], shortest: int) -> Bool[Tensor, "t k"]
 def detect(
     positions: Float[Tensor, "t k 3"],
     fps: float,
-    resting_height: Float[Tensor, " k"],
+    resting_height: Float[Tensor, "k"],
     options: ContactOptions | None = None,
 ) -> Bool[Tensor, "t k"]:
     """True where a joint stands on the ground, by speed and height with hysteresis.
