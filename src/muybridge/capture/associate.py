@@ -42,6 +42,13 @@ class AssociateOptions:
     min_confidence: float = 0.2
     repair: bool = True
 
+    def __post_init__(self) -> None:
+        if self.min_views < 2:
+            raise InputError(
+                f"expected two or more views of a person, got a minimum of {self.min_views}; one "
+                "camera gives no depth"
+            )
+
 
 @dataclass(frozen=True)
 class Association:

@@ -28,6 +28,7 @@ from muybridge.capture.lens import LensCalibration, calibrate_lens
 from muybridge.capture.level import level_by_cameras, level_by_floor
 from muybridge.capture.picture_size import fit_size
 from muybridge.capture.rig import RigOptions, calibrate_rig, cameras_from_lenses
+from muybridge.capture.rig_check import check_rig
 from muybridge.capture.rig_report import RigCalibration
 from muybridge.capture.scene import SceneLocation, locate_from_scene_points
 from muybridge.errors import InputError
@@ -61,6 +62,7 @@ class CalibrateOptions:
         refine_lenses: Adjust lenses together with places.
         check_lenses: Calibrate lenses from pictures beside a ready file and compare.
         most_frames: Frames of a board video looked at, about.
+        metres_per_unit: Of a ready file; 0.001 for millimetres, the format's own unit when None.
     """
 
     source: Literal["auto", "file", "boards", "scene"] = "auto"
@@ -69,6 +71,7 @@ class CalibrateOptions:
     refine_lenses: bool = True
     check_lenses: bool = True
     most_frames: int = 600
+    metres_per_unit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,11 @@ def calibrate_folder(
     """
     options = options or CalibrateOptions()
     content = open_calibration_folder(Path(folder), camera_names)
-    ready = choose_ready(content) if options.source in ("auto", "file", "scene") else None
+    ready = (
+        choose_ready(content, options.metres_per_unit)
+        if options.source in ("auto", "file", "scene")
+        else None
+    )
     board = options.board or (read_board(content.board) if content.board else None)
     count = PictureCount(on_progress, board, options.most_frames)
     if options.source == "file" and ready is None:
@@ -291,6 +298,7 @@ def _from_file(
             f"expected two or more cameras in {path}, got {len(cameras)}; one camera cannot "
             "measure depth"
         )
+    check_rig(cameras, str(path))
     findings = [
         Finding("calibrate", "info", f"The calibration was read from {path.name}, not measured.")
     ]

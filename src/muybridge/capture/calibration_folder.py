@@ -153,9 +153,14 @@ def _renamed(sources: dict[str, Source], names: Sequence[str] | None) -> dict[st
     return {name: found[plain_name(name)] for name in names if plain_name(name) in found}
 
 
-def choose_ready(folder: CalibrationFolder) -> tuple[Path, Cameras] | None:
+def choose_ready(
+    folder: CalibrationFolder, metres_per_unit: float | None = None
+) -> tuple[Path, Cameras] | None:
     """The calibration file to use, and its cameras; None where no file is one.
 
+    Args:
+        folder: What there is.
+        metres_per_unit: Length of the file's unit where it differs from the format's.
     Raises:
         InputError: If several could be meant, or the only thing there is a file that is broken.
     """
@@ -163,7 +168,7 @@ def choose_ready(folder: CalibrationFolder) -> tuple[Path, Cameras] | None:
     complaint: InputError | None = None
     for path in folder.ready:
         try:
-            readable.append((path, read_calibration(path)))
+            readable.append((path, read_calibration(path, metres_per_unit=metres_per_unit)))
         except InputError as error:
             complaint = error
     if not readable:

@@ -28,6 +28,7 @@ __all__ = [
     "crop_video",
     "even_grid",
     "find_grid",
+    "parse_grid",
     "read_crop",
     "resolve_grid",
     "write_crop",
@@ -117,13 +118,23 @@ def resolve_grid(path: Path, grid: str | None) -> Crop:
     """
     if grid is None:
         return find_grid(path)
+    rows, columns = parse_grid(grid)
+    info = probe(path)
+    return even_grid((info.width, info.height), rows, columns)
+
+
+def parse_grid(grid: str) -> tuple[int, int]:
+    """Rows and columns of a grid written as "2x2".
+
+    Raises:
+        InputError: If they are not two numbers from 1 to 9.
+    """
     match = re.fullmatch(r"([1-9])x([1-9])", grid)
     if not match:
         raise InputError(
             f"expected a grid such as 2x2 (rows x columns, 1 to 9 each), got {grid!r}; correct it"
         )
-    info = probe(path)
-    return even_grid((info.width, info.height), int(match[1]), int(match[2]))
+    return int(match[1]), int(match[2])
 
 
 def _mean_steps(

@@ -14,22 +14,22 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from muybridge.capture.associate import AssociateOptions, associate
+from muybridge.capture.associate import associate
 from muybridge.capture.calibrate import CalibrateOptions, calibrate_folder
 from muybridge.capture.calibration_folder import open_calibration_folder
 from muybridge.capture.crop import crop_video, read_crop, resolve_grid, unfold, write_crop
 from muybridge.capture.detect import DetectOptions, detect_videos, detection_findings
 from muybridge.capture.finding import Finding
 from muybridge.capture.inspect import Inspection, inspect_videos
+from muybridge.capture.options import CaptureOptions
 from muybridge.capture.picture_size import fit_size
 from muybridge.capture.reconstruct import ReconstructOptions, reconstruct
 from muybridge.capture.refine import RefineOptions, refine_cameras
 from muybridge.capture.session import Session
-from muybridge.capture.solve import SolveOptions, solve_take
+from muybridge.capture.solve import solve_take
 from muybridge.capture.stages import Outcome, Workshop
 from muybridge.capture.sync import SyncOptions, resample, synchronise
 from muybridge.capture.take import PersonTake, Take
@@ -54,31 +54,6 @@ from muybridge.motion.keypoints import Keypoints
 __all__ = ["CaptureOptions", "Listener", "capture", "load_take"]
 
 TAKE = "take"
-
-
-@dataclass(frozen=True)
-class CaptureOptions:
-    """What a user may choose about a whole capture.
-
-    Attributes:
-        keypoints: Start from SESSION/keypoints instead of from the videos.
-        fps: Frames a second of those keypoints where neither they nor videos tell it.
-        backend: What runs the detector.
-        grid: ROWSxCOLUMNS of a four-up video; found from the pictures when None.
-        refine: "auto" refines the cameras from the person where that helps; "off" never does.
-        people: Keep at most this many people; all that enough cameras saw when None.
-        min_views: Cameras that must see a person for them to be captured.
-        smoothness: Of the solved motion; 1 is the default, 0 follows the markers.
-    """
-
-    keypoints: bool = False
-    fps: float | None = None
-    backend: Literal["torch", "onnx"] = "torch"
-    grid: str | None = None
-    refine: Literal["auto", "off"] = "auto"
-    people: int | None = None
-    min_views: int = 2
-    smoothness: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -157,15 +132,18 @@ def capture(
             f"expected a calibration in {session.folder / 'calibration'}, found none; put a "
             "calibration file there, or board pictures or videos of every camera"
         )
+    session.check_out(folder)
     _check_room(folder)
     inspection = _inspect(job)
     detected = job.path("keypoints.npz")
     if options.keypoints or inspection is None:
         _import(job, inspection, detected)
         names = load_keypoints(detected).cameras
+        _check_views(options, names)
         given = _calibrate(job, names, ())
     else:  # the calibration first: it is quick and may be wrong, detection is slow
         names = tuple(video.name for video in inspection.videos)
+        _check_views(options, names)
         given = _calibrate(job, names, inspection.videos)
         _detect(job, inspection, detected)
     fps = load_keypoints(detected).fps
@@ -174,6 +152,14 @@ def capture(
     _reconstruct_and_solve(job, people)
     _write_record(job, inspection, names, fps)
     return load_take(folder)
+
+
+def _check_views(options: CaptureOptions, names: Sequence[str]) -> None:
+    if options.min_views > len(names):
+        raise InputError(
+            f"expected --min-views of at most {len(names)}, the number of cameras, got "
+            f"{options.min_views}; 2 is usual"
+        )
 
 
 def _check_room(folder: Path) -> None:
@@ -282,7 +268,7 @@ def _people(job: _Job, detected: Path, given: Path) -> Path:
     synced, clock, people = (job.path(n) for n in ("synced.npz", "clock.json", "people.npz"))
     places = (job.session.corrections, job.shop.folder / "corrections.json")
     edits = [path for path in places if path and path.is_file()]  # the session's, the studio's
-    clocks, identities = SyncOptions(), AssociateOptions(min_views=job.options.min_views)
+    clocks, identities = SyncOptions(), job.options.identities
 
     def on_one_clock() -> list[Finding]:
         keypoints = load_keypoints(detected)
@@ -361,7 +347,7 @@ def _reconstruct_and_solve(job: _Job, people: Path) -> None:
 
 def _one_person(job: _Job, index: int, inputs: Sequence[Path], points: Path, clip: Path) -> None:
     name = f"person{index + 1}"
-    how, fitting = ReconstructOptions(), SolveOptions(smoothness=job.options.smoothness)
+    how, fitting = ReconstructOptions(), job.options.fitting
 
     def triangulate() -> list[Finding]:
         people, calibration = inputs

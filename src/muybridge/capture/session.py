@@ -17,6 +17,7 @@ from muybridge.files.video import VIDEO_SUFFIXES
 
 __all__ = ["Session", "open_session"]
 
+PARTS = ("videos", "calibration", "keypoints")
 LAYOUT = "a session holds videos/ (one file a camera) and calibration/, optionally keypoints/"
 
 
@@ -34,6 +35,19 @@ class Session:
     def name(self) -> str:
         """Name of the folder."""
         return self.folder.resolve().name
+
+    def check_out(self, out: Path) -> None:
+        """Refuse an out folder in which results would be mistaken for input, or replace it.
+
+        Raises:
+            InputError: If it is one of the session's own folders, or lies in one.
+        """
+        for part in PARTS:
+            if out.resolve().is_relative_to((self.folder / part).resolve()):
+                raise InputError(
+                    f"expected an out folder outside of the session's {part}, got {out}; leave out "
+                    "--out to have the results in SESSION/take"
+                )
 
 
 def open_session(folder: Path) -> Session:

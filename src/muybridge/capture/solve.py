@@ -37,6 +37,7 @@ HINT_STD = 0.05  # metres: how loosely a long gap is held to the straight line b
 CALM = 0.25  # seconds: neighbourhood in which the first guess of a hinge axis is averaged
 TRUST = (30.0, 10.0, ROBUST)  # whitened distances, see `Problem.belief`
 SMALLEST, TALLEST = 0.4, 3.0  # metres
+SMOOTHEST = 1e6  # nothing moves any more
 CHUNK = 4096  # frames
 PIN_STD = 0.0005  # metres: how firmly a foot is planted
 LIFT_STD = 0.010  # metres: the same for its height, since ankles rise while the toes stand
@@ -69,6 +70,13 @@ class SolveOptions:
     long_gap: float = 0.5
     iterations: int = 10
     window: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.smoothness <= SMOOTHEST:
+            raise InputError(
+                f"expected a smoothness between 0 and {SMOOTHEST:g}, got {self.smoothness:g}; 1 is "
+                "usual, 0 follows the markers"
+            )
 
 
 @dataclass(frozen=True)

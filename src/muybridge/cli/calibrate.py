@@ -6,9 +6,11 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
+
+METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, None: None}
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Calibrate:
     """Every video shows all cameras in this grid, such as 2x2 (rows x columns)."""
     crop: Path | None = None
     """The same, with the rectangles of a crop.yaml made by `muybridge crop`."""
+    unit: Literal["m", "cm", "mm"] | None = None
+    """Unit of a ready calibration file, where it is not the usual one of its format."""
 
     def run(self) -> None:
         """Calibrate, print figures and findings, write the file."""
@@ -31,11 +35,13 @@ class Calibrate:
         from muybridge.cli.progress import console, progress_bar, show_findings
         from muybridge.files.calibration import write_calibration
 
+        options = CalibrateOptions(metres_per_unit=METRES[self.unit])
+        self.out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.out.parent, prefix=".views") as place:
             with progress_bar("crop") as update:
                 folder = self._one_video_a_camera(Path(place), update)
             with progress_bar("calibrate") as update:
-                result = calibrate_folder(folder, None, CalibrateOptions(), update)
+                result = calibrate_folder(folder, None, options, update)
         write_calibration(self.out, result.cameras)
         if result.rms_px is not None:
             console.print(f"{len(result.cameras)} cameras, RMS {result.rms_px:.3f} px")

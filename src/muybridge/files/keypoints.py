@@ -44,6 +44,7 @@ LAYOUTS = {17: COCO_17, 25: BODY_25, 26: HALPE_26, 133: WHOLE_BODY, 136: HALPE_2
 FOLDER_SUFFIXES = ("_json", "_keypoints", "_openpose", "_pose")
 CORRECTIONS_FILE = "corrections.json"
 MID_HIP_TOLERANCE = 0.05  # of the person's size: BODY_25's mid hip lies between its hips
+SPARSEST = 20  # frames in all for each that has a file
 LONGEST = 2_000_000  # frames; nine hours at 60 a second
 LARGEST = 100_000_000  # joints of all cameras and frames that we are willing to hold
 
@@ -119,16 +120,14 @@ def read_halpe(file_per_camera: Places, fps: float | None) -> Keypoints:
 
 
 def _camera_folders(folder: Path) -> dict[str, Path]:
-    found = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.is_dir() and next(path.glob("*.json"), None):
-            found[_camera_name(path.name)] = path
+    inside = sorted(folder.iterdir()) if folder.is_dir() else ()
+    found = [path for path in inside if path.is_dir() and next(path.glob("*.json"), None)]
     if not found:
         raise InputError(
             f"expected a folder of JSON files for each camera in {folder}, got none; "
             "put them into one folder per camera"
         )
-    return found
+    return _by_camera({path: path.name for path in found})
 
 
 def _camera_files(folder: Path) -> dict[str, Path]:
@@ -138,7 +137,20 @@ def _camera_files(folder: Path) -> dict[str, Path]:
             f"expected JSON files of detections in {folder}, got none; put in one folder per "
             "camera (OpenPose) or one file per camera (COCO, AlphaPose, RTMPose)"
         )
-    return {_camera_name(path.stem): path for path in files}
+    return _by_camera({path: path.stem for path in files})
+
+
+def _by_camera(names: Mapping[Path, str]) -> dict[str, Path]:
+    """Places by camera name, each camera once."""
+    found: dict[str, Path] = {}
+    for path, name in names.items():
+        other = found.setdefault(_camera_name(name), path)
+        if other != path:
+            raise InputError(
+                f"expected one place for the detections of {_camera_name(name)}, got {other} and "
+                f"{path}; remove or rename one"
+            )
+    return found
 
 
 def _camera_name(name: str) -> str:
@@ -164,8 +176,8 @@ def _keypoints(
     """Put all cameras on one frame count and one list of joints."""
     if fps is None or not 0.0 < fps < 1e5:
         raise InputError(
-            f"expected the frame rate of the detections, got {fps}; their files do not tell it: "
-            "give --fps"
+            f"expected the frame rate of the detections, got {'none' if fps is None else fps}; "
+            "their files do not tell it: give --fps"
         )
     joints = _layout(views, counts, order)
     start, stop = _frame_range(views)
@@ -232,12 +244,13 @@ def _frame_range(views: dict[str, View]) -> tuple[int, int]:
         )
     first, stop = min(e[0] for e in ends.values()), max(e[1] for e in ends.values()) + 1
     listed = sum(len(view.people) for view in views.values())
+    most = max(len(view.people) for view in views.values())
     if not exact and first < 10 * listed:
         first = min(first, 1)  # counted from 0 or 1; nobody was seen until then
-    if stop - first > LONGEST:
+    if stop - first > LONGEST or (exact and stop - first > SPARSEST * most):
         raise InputError(
-            f"expected frame numbers that follow one another, got {first} to {stop - 1}; rename "
-            "the files or images by their frame"
+            f"expected frame numbers that follow one another, got {most} from {first} to "
+            f"{stop - 1}; rename the files or images by their frame"
         )
     return first, stop
 
