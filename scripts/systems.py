@@ -21,9 +21,9 @@ PARTS = "abcde"
 HEAD = """# Systems
 
 Every system that muybridge is to hold, and how far each is. A row **works** when it has all of
-(a) parity with the field's reference, (b) an invariant or property test, (c) a known truth recovered
-on synthetic data, (d) a real-data number beside a baseline, (e) a command or an example. Otherwise it
-is **partial**, and the letters that are missing are named. This page is made by
+(a) parity with the field's reference, (b) an invariant or property test, (c) a known truth
+recovered on synthetic data, (d) a real-data number beside a baseline, (e) a command or an example.
+Otherwise it is **partial**, and the letters that are missing are named. This page is made by
 `python scripts/systems.py` from `docs/systems.toml`; a test holds the two together.
 """
 

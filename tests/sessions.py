@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from muybridge.files.calibration import write_calibration
 from tests.studio.synthetic_take import circle_cameras, synthetic_take
 
+from muybridge.files.calibration import write_calibration
 from muybridge.files.video import write_frames
 from muybridge.motion.keypoints import BODY_25, COCO_17, Keypoints
 

@@ -48,9 +48,7 @@ LENS = slice(0, 9)
 POSE = slice(9, 15)
 DELAY = 15
 SIZE = len(PARAMETERS)
-NEAREST = (
-    1e-3  # depths below this (1 mm) are taken as this: a point behind a camera is only far off
-)
+NEAREST = 1e-3  # metres; smaller depths are taken as this: a point behind a camera is only far off
 BASELINE_SIGMA = 1e-5  # relative; tight enough to hold the scale, loose enough to stay well scaled
 
 Loss = Literal["squared", "huber", "soft_l1", "cauchy"]
