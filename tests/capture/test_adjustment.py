@@ -30,7 +30,7 @@ def test_exact_views_bring_the_rig_back() -> None:
     truth = ring(4, radius=5.0)
     given = perturbed(truth, 2.0, 0.1, seed=0)
     seen = truth.project(path_world()[::3])
-    loose = AdjustmentPrior(rotation_deg=20.0, translation_m=5.0, offset_px=None)
+    loose = AdjustmentPrior(rotation_deg=20.0, position_m=5.0, offset_px=None)
     found = adjust(seen, *_swap(_start(seen, given), given), loose)
     distance, angle = _apart(found.cameras, truth)
     assert distance < 1e-3
@@ -55,6 +55,34 @@ def test_offsets_of_the_detector_are_told_from_the_pose_of_the_camera() -> None:
     error = [(f.points_world - points).norm(dim=-1).mean() for f in (found, ignored)]
     assert float(error[0]) < float(error[1])
     assert not bool(ignored.offset_px.abs().max() > 1e-6)
+
+
+def test_what_all_joints_have_in_common_is_the_cameras() -> None:
+    truth = ring(3, radius=5.0)
+    seen = truth.project(path_world()[::4]) + torch.tensor([9.0, -6.0], dtype=torch.float64)
+    weight, points = _start(seen, truth)
+    weight[:, :, 0] = 0.2  # a joint that counts less
+    found = adjust(seen, weight, truth, points, AdjustmentPrior(rotation_deg=0.3))
+    total = weight.sum(1)
+    mean = (found.offset_px * total.unsqueeze(-1)).sum(1) / total.sum(1, keepdim=True)
+    assert float(mean.abs().max()) < 0.05
+    assert float(found.moved[:, :3].norm(dim=-1).min()) > 1e-4
+
+
+def test_the_posterior_is_as_wide_as_the_error_of_many_takes() -> None:
+    truth = ring(3, radius=5.0)
+    points = path_world()[::8]
+    generator = torch.Generator().manual_seed(3)
+    prior = AdjustmentPrior(alike=1.0, loss_px=1e3)
+    ratios = []
+    for _ in range(6):
+        bias = 8.0 * torch.randn(3, 1, points.shape[1], 2, generator=generator, dtype=torch.float64)
+        seen = noisy(truth.project(points) + bias, 4.0, generator)
+        found = adjust(seen, *_swap(_start(seen, truth), truth), prior)
+        std = found.covariance.flatten(2, 3).flatten(0, 1).diagonal().sqrt().reshape(3, 6)
+        ratios.append(found.moved[:, :3] / std[:, :3])
+    spread = torch.stack(ratios).square().mean().sqrt()
+    assert 0.2 < float(spread) < 1.2, "the truth lies at the prior's mean, so less than one"
 
 
 def test_a_wrong_focal_length_is_found_when_freed() -> None:

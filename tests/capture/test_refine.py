@@ -11,6 +11,7 @@ from tests.rigs import perturbed, ring
 
 from muybridge.capture.reconstruct import ReconstructOptions, reconstruct, unbias
 from muybridge.capture.refine import RefineOptions, heldout_px, refine_cameras
+from muybridge.capture.threads import one_thread
 from muybridge.errors import InputError
 from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rigid import align
@@ -32,17 +33,17 @@ def _frames(keypoints: Keypoints, cut: slice) -> Keypoints:
     )
 
 
-@pytest.mark.parametrize("count", [3, 4, 6])
+@pytest.mark.parametrize("count", [3, 4, 8])
 def test_a_shaken_rig_comes_back_with_a_baseline(count: int) -> None:
     truth = ring(count, radius=4.5)
     views = walk_views(truth, sigma_px=2.0, dropped=0.05, gross=0.03, seed=count)
     given = perturbed(truth, 2.0, 0.1, seed=count)
     baseline = float((truth.centres_world[0] - truth.centres_world[1]).norm())
-    started = time.perf_counter()
-    found = refine_cameras(
-        views.keypoints, given, RefineOptions(baseline=("cam01", "cam02", baseline))
-    )
-    assert time.perf_counter() - started < 5.0
+    options = RefineOptions(baseline=("cam01", "cam02", baseline))
+    started = time.process_time()
+    with one_thread():
+        found = refine_cameras(views.keypoints, given, options)
+    assert time.process_time() - started < 5.0
     distance, angle = _apart(found.cameras, truth)
     assert found.accepted
     assert distance < 0.010
@@ -81,10 +82,43 @@ def test_a_biased_camera_is_named() -> None:
     shifted[2] += torch.tensor([16.0, -12.0], dtype=torch.float64)
     found = refine_cameras(replace(views.keypoints, points_px=shifted), views.cameras)
     assert found.accepted
-    named = {f.camera: f for f in found.findings}
-    assert named["cam03"].severity == "warning"
-    assert "biased" in named["cam03"].sentence
+    said = [f for f in found.findings if f.severity == "warning"]
+    assert {f.camera for f in said} == {"cam03"}
+    assert "biased" in said[0].sentence
     assert float(found.after_px[2]) < 0.3 * float(found.before_px[2])
+
+
+def _detector_bias(keypoints: Keypoints, sigma_px: float, seed: int) -> Keypoints:
+    """Every joint is seen aside in every camera, all through the take."""
+    cameras, joints = len(keypoints.cameras), len(keypoints.joints)
+    generator = torch.Generator().manual_seed(seed)
+    bias = torch.randn(cameras, 1, 1, joints, 2, generator=generator, dtype=torch.float64)
+    return replace(keypoints, points_px=keypoints.points_px + sigma_px * bias)
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_biased_detector_does_not_push_true_cameras_about(seed: int) -> None:
+    truth = ring(4, radius=4.5)
+    views = walk_views(truth, sigma_px=3.0, dropped=0.05, gross=0.03, seed=seed)
+    found = refine_cameras(_detector_bias(views.keypoints, 8.0, seed), truth)
+    assert {f.severity for f in found.findings} == {"info"}
+    assert float(found.moved_m.max()) < 0.005
+    assert bool((found.turned_deg < 2.0 * found.turned_std_deg).all())
+    assert float(found.offset_px.norm(dim=-1).median()) > 3.0, "the detector's faults stay its own"
+
+
+def test_a_knocked_camera_is_told_from_a_biased_detector() -> None:
+    truth = ring(4, radius=4.5)
+    views = walk_views(truth, sigma_px=3.0, dropped=0.05, gross=0.03, seed=1)
+    knocked = perturbed(truth, 0.6, 0.0, seed=1)
+    rotation = torch.cat((truth.rotation[:2], knocked.rotation[2:3], truth.rotation[3:]))
+    translation = -(rotation @ truth.centres_world.unsqueeze(-1)).squeeze(-1)
+    given = replace(truth, rotation=rotation, translation=translation)
+    found = refine_cameras(_detector_bias(views.keypoints, 8.0, 1), given)
+    assert int(found.turned_deg.argmax()) == 2
+    assert abs(float(found.turned_deg[2]) - 0.6) < 2.0 * float(found.turned_std_deg[2])
+    assert [f.camera for f in found.findings if f.severity == "warning"] == ["cam03"]
+    assert "\u00b1" in found.findings[1].sentence, "moves are told with their uncertainty"
 
 
 def test_too_little_keeps_the_calibration_and_wrong_input_is_named() -> None:
@@ -130,12 +164,13 @@ def test_the_demo_predicts_a_held_out_camera() -> None:
 
 def test_the_demo_is_refined_in_time_and_says_what_was_wrong() -> None:
     keypoints, given = demo_person(), demo_cameras()
-    refine_cameras(keypoints, given)
     started = time.process_time()
-    refined = refine_cameras(keypoints, given)
-    assert time.process_time() - started < 3.0  # cpu; 1.5 s wall on two free cores
+    with one_thread():
+        refined = refine_cameras(keypoints, given)
+    assert time.process_time() - started < 1.5
     assert bool((refined.heldout_after_px < refined.heldout_before_px).all())
     assert float(refined.after_px.max()) < 6.0
     worst = [f for f in refined.findings if f.camera == "cam03"]
     assert worst[0].severity == "warning"
     assert "biased" in worst[0].sentence
+    assert float(refined.moved_m.max()) < 0.02, "no camera is said to have moved without evidence"

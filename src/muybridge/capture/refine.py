@@ -3,16 +3,20 @@
 C cameras, T frames, J joints, B bones. Cameras and constant detector offsets are adjusted to the
 person's own keypoints (`capture.adjustment`). Whether that helps is not asked of the reprojection
 error, which any refinement lowers, but of cameras that did not take part: adjusted on the first
-half of the take, each camera of the second half is predicted from the others.
+half of the take, each camera of the second half is predicted from the others. Even that cannot see
+what is wrong with the detector all through the take, so two explanations are tried in turn: a good
+calibration that needs small turns, and, only where it predicts much better, cameras that were
+knocked.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from muybridge.capture.adjustment import Adjustment, AdjustmentPrior, adjust
@@ -20,7 +24,6 @@ from muybridge.capture.finding import Finding
 from muybridge.capture.trajectories import bone_pairs
 from muybridge.errors import InputError
 from muybridge.geometry.camera import Cameras
-from muybridge.geometry.rotation import rotvec_from_matrix
 from muybridge.geometry.triangulation import (
     TriangulationOptions,
     reprojection_px,
@@ -34,6 +37,8 @@ __all__ = ["RefineOptions", "Refinement", "heldout_px", "refine_cameras"]
 FEWEST_FRAMES = 8
 STATURE_PARTS = 0.779  # trunk + thigh + shank of a standing height, Drillis & Contini 1966
 BIASED_PX = 5.0
+ALIKE_S = 1.0 / 6.0  # a detector's errors stay alike for about so long
+CHANCE_SIGMAS = 3.09  # a normal deviate that chance exceeds once in a thousand
 
 
 @dataclass(frozen=True)
@@ -43,16 +48,23 @@ class RefineOptions:
     Attributes:
         baseline: Two camera names and the measured distance between them, metres: sets the scale.
         body_height_m: Standing height of the person, metres: sets the scale when no baseline does.
-        prior: What is believed beforehand; `focal_relative` there frees the lenses.
+        prior: What is believed beforehand; `focal_relative` there frees the lenses, `alike` is
+            set from the frame rate.
+        knocked: What is believed of cameras that were moved after calibration.
         most_frames: Frames used, evenly spread; half as many decide whether it helps.
         least_gain: Fraction by which the held-out error must fall for a change to be kept.
+        knocked_gain: Fraction by which it must fall further for cameras to count as knocked.
     """
 
     baseline: tuple[str, str, float] | None = None
     body_height_m: float | None = None
     prior: AdjustmentPrior = field(default_factory=AdjustmentPrior)
+    knocked: AdjustmentPrior = field(
+        default_factory=lambda: AdjustmentPrior(rotation_deg=5.0, position_m=0.3)
+    )
     most_frames: int = 240
     least_gain: float = 0.02
+    knocked_gain: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -71,8 +83,11 @@ class Refinement:
             the take, pixels; NaN with two cameras.
         heldout_after_px: The same, cameras adjusted on the first half only; this camera's own
             offsets are not taken off.
-        moved_m: How far each camera moved.
+        moved_m: How far each camera moved, apart from a change of scale of the whole rig.
+        moved_std_m: Its standard error; errors of neighbouring frames and constant errors of the
+            detector are allowed for.
         turned_deg: How far each camera turned.
+        turned_std_deg: Its standard error.
         findings: The same in plain language.
     """
 
@@ -85,21 +100,27 @@ class Refinement:
     heldout_before_px: Float[Tensor, c]
     heldout_after_px: Float[Tensor, c]
     moved_m: Float[Tensor, c]
+    moved_std_m: Float[Tensor, c]
     turned_deg: Float[Tensor, c]
+    turned_std_deg: Float[Tensor, c]
     findings: tuple[Finding, ...]
 
 
 class _Views(NamedTuple):
     points_px: Float[Tensor, "c t j 2"]
     weight: Float[Tensor, "c t j"]
+    alike: float  # successive frames that count as one
 
     def frames(self, index: slice | Tensor) -> _Views:
-        return _Views(self.points_px[:, index], self.weight[:, index])
+        return self._replace(points_px=self.points_px[:, index], weight=self.weight[:, index])
 
     def spread(self, most: int) -> _Views:
         """At most so many frames, evenly spread over the take."""
         length = self.points_px.shape[1]
-        return self.frames(torch.linspace(0, length - 1, min(length, most)).round().long())
+        kept = min(length, most)
+        alike = max(1.0, self.alike * kept / length)
+        index = torch.linspace(0, length - 1, kept).round().long()
+        return self.frames(index)._replace(alike=alike)
 
     def less(self, offset_px: Float[Tensor, "c j 2"]) -> _Views:
         return self._replace(points_px=self.points_px - offset_px.unsqueeze(1))
@@ -133,7 +154,7 @@ def refine_cameras(
         return _unchanged(
             views, cameras, keypoints, "refining did not predict unseen cameras better", before
         )
-    final = _adjust(used, cameras, prior)
+    final = _adjust(used, _begin(used, cameras), cameras, prior)
     refined = _scaled(final, cameras, keypoints, options)
     return _refinement(views, cameras, refined, keypoints, (before, after))
 
@@ -179,12 +200,20 @@ def _views(keypoints: Keypoints, cameras: Cameras) -> _Views:
             f"{len(cameras)}; match the cameras by name first"
         )
     weight = torch.where(keypoints.seen, keypoints.confidence, 0.0)[:, :, 0]
-    return _Views(keypoints.points_px[:, :, 0].to(torch.float64), weight.to(torch.float64))
+    points_px = keypoints.points_px[:, :, 0].to(torch.float64)
+    return _Views(points_px, weight.to(torch.float64), max(1.0, ALIKE_S * keypoints.fps))
 
 
-def _adjust(views: _Views, cameras: Cameras, prior: AdjustmentPrior) -> Adjustment:
+def _begin(views: _Views, cameras: Cameras) -> Float[Tensor, "t j 3"]:
+    """Points to start from, NaN where the views disagree altogether."""
     gate = TriangulationOptions(gate_px=60.0)
-    start = triangulate(views.points_px, cameras, views.weight, gate).points_world
+    return triangulate(views.points_px, cameras, views.weight, gate).points_world
+
+
+def _adjust(
+    views: _Views, start: Float[Tensor, "t j 3"], cameras: Cameras, prior: AdjustmentPrior
+) -> Adjustment:
+    prior = replace(prior, alike=views.alike)
     return adjust(views.points_px, views.weight, cameras, start, prior)
 
 
@@ -210,18 +239,29 @@ def _cross_validate(
     """The prior whose adjustment on the first half predicts the second best; None for neither."""
     half = views.points_px.shape[1] // 2
     train, test = views.frames(slice(0, half)), views.frames(slice(half, None))
-    before = _score(test, cameras)
+    before, start = _score(test, cameras), _begin(train, cameras)
     best: AdjustmentPrior | None = None
     after = before
-    priors = [replace(options.prior, offset_px=None)]
-    if options.prior.offset_px is not None:
-        priors.append(options.prior)
-    for prior in priors:
-        found = _adjust(train, cameras, prior)
-        score = _score(test, found.cameras, found.offset_px)
-        if float(score.mean()) < (1.0 - options.least_gain) * float(after.mean()):
-            best, after = prior, score
+    for belief, gain in (
+        (options.prior, options.least_gain),
+        (options.knocked, options.knocked_gain),
+    ):
+        reach = (1.0 - gain) * float(after.mean())
+        for prior in _variants(belief, best):
+            found = _adjust(train, start, cameras, prior)
+            score = _score(test, found.cameras, found.offset_px)
+            if float(score.mean()) < reach:
+                best, after = prior, score
+                reach = (1.0 - options.least_gain) * float(after.mean())
     return best, before, after
+
+
+def _variants(belief: AdjustmentPrior, best: AdjustmentPrior | None) -> list[AdjustmentPrior]:
+    """Without and with detector offsets, unless that has been decided."""
+    without = replace(belief, offset_px=None)
+    if best is None:
+        return [without] if belief == without else [without, belief]
+    return [without] if best.offset_px is None else [belief]
 
 
 # -- scale and report -------------------------------------------------------------------------
@@ -287,10 +327,9 @@ def _refinement(
     cameras = found.cameras
     if len(given) == 2:
         heldout = (heldout[0] + torch.nan, heldout[1] + torch.nan)
+    moves = _moves(found)
     before = _errors(views, given).flatten(1).nanmedian(-1).values
     after = _errors(views.less(found.offset_px), cameras).flatten(1).nanmedian(-1).values
-    turned = rotvec_from_matrix(cameras.rotation @ given.rotation.mT).norm(dim=-1).rad2deg()
-    moved = (cameras.centres_world - given.centres_world).norm(dim=-1)
     return Refinement(
         cameras,
         True,
@@ -300,10 +339,51 @@ def _refinement(
         after,
         heldout[0],
         heldout[1],
-        moved,
-        turned,
-        _findings(views, given, (before, after, moved, turned)),
+        moves.moved_m,
+        moves.moved_std_m,
+        moves.turned_deg,
+        moves.turned_std_deg,
+        _findings(_bias_px(views, given), given, (before, after), moves),
     )
+
+
+class _Moves(NamedTuple):
+    """How each camera differs from the given one, and whether chance explains it."""
+
+    turned_deg: Float[Tensor, c]
+    turned_std_deg: Float[Tensor, c]
+    turned: Bool[Tensor, c]
+    moved_m: Float[Tensor, c]
+    moved_std_m: Float[Tensor, c]
+    moved: Bool[Tensor, c]
+    any: bool  # together: which camera it was may be less certain
+
+
+def _moves(found: Adjustment) -> _Moves:
+    own = found.covariance.diagonal(dim1=0, dim2=2).movedim(-1, 0)  # c 6 6
+    turn = _against_chance(found.moved[:, :3], own[:, :3, :3])
+    shift = _against_chance(found.moved[:, 3:], own[:, 3:, 3:])
+    rig = _against_chance(
+        found.moved.flatten().unsqueeze(0), found.covariance.flatten(2, 3).flatten(0, 1)[None]
+    )
+    return _Moves(turn[0].rad2deg(), turn[1].rad2deg(), turn[2], *shift, bool(rig[2]))
+
+
+def _against_chance(
+    move: Float[Tensor, "n k"], covariance: Float[Tensor, "n k k"]
+) -> tuple[Float[Tensor, n], Float[Tensor, n], Bool[Tensor, n]]:
+    """Length of a move, standard error along it, and whether it is significant.
+
+    References:
+        Wilson & Hilferty, The distribution of chi-square, PNAS 17(12), 1931.
+    """
+    length = move.norm(dim=-1)
+    along = (move / length.clamp(min=1e-12).unsqueeze(-1)).unsqueeze(-1)
+    std = (along.mT @ covariance @ along).flatten().clamp(min=0.0).sqrt()
+    solved = torch.linalg.solve(covariance, move.unsqueeze(-1)).squeeze(-1)
+    spread = 2.0 / (9.0 * move.shape[-1])
+    limit = move.shape[-1] * (1.0 - spread + CHANCE_SIGMAS * math.sqrt(spread)) ** 3
+    return length, std, (move * solved).sum(-1) > limit
 
 
 def _unchanged(
@@ -330,6 +410,8 @@ def _unchanged(
         heldout,
         zero,
         zero,
+        zero,
+        zero,
         (Finding("calibrate", "info", sentence),),
     )
 
@@ -344,23 +426,53 @@ def _bias_px(views: _Views, cameras: Cameras) -> Float[Tensor, "c 2"]:
 
 
 def _findings(
-    views: _Views, given: Cameras, figures: tuple[Tensor, Tensor, Tensor, Tensor]
+    bias_px: Float[Tensor, "c 2"],
+    given: Cameras,
+    errors_px: tuple[Tensor, Tensor],
+    moves: _Moves,
 ) -> tuple[Finding, ...]:
-    before, after, moved, turned = figures
-    bias = _bias_px(views, given)
+    """What is known; that a camera was touched is only one explanation, and is not claimed."""
     listed = []
+    size = bias_px.norm(dim=-1)
+    worst = int(size.argmax())
+    if float(size[worst]) >= BIASED_PX:
+        listed.append(_misfit(given.names[worst], bias_px[worst].tolist(), moves.any))
     for c, name in enumerate(given.names):
-        size = float(bias[c].norm())
+        before, after = (float(e[c]) for e in errors_px)
+        sure = bool(moves.turned[c] | moves.moved[c])
         sentence = (
-            f"{name} was moved by {1000.0 * float(moved[c]):.0f} mm and turned by "
-            f"{float(turned[c]):.2f} degrees; its median reprojection error went from "
-            f"{float(before[c]):.1f} to {float(after[c]):.1f} px."
+            f"The person's joints fit {name} better when it is {_move_in_words(moves, c)}: "
+            f"{before:.1f} -> {after:.1f} px in the median"
+            f"{'' if sure else '; for this camera alone that may be chance'}."
         )
-        if size < BIASED_PX:
-            listed.append(Finding("calibrate", "info", sentence, camera=name))
-            continue
-        x, y = bias[c].tolist()
-        told = f"{name} was biased by {size:.0f} px ({x:+.0f} right, {y:+.0f} down). "
-        advice = "Check that the camera was not touched after calibration, or recalibrate it."
-        listed.append(Finding("calibrate", "warning", told + sentence, advice, camera=name))
+        strong = sure and float(size[c]) >= BIASED_PX
+        advice = f"Recalibrate {name} if it was touched." if strong else ""
+        severity: Literal["warning", "info"] = "warning" if strong else "info"
+        listed.append(Finding("calibrate", severity, sentence, advice, camera=name))
     return tuple(listed)
+
+
+def _misfit(name: str, bias_px: list[float], sure: bool) -> Finding:
+    x, y = bias_px
+    told = (
+        f"With the given calibration {name} is biased by {math.hypot(x, y):.0f} px "
+        f"({x:+.0f} right, {y:+.0f} down) against the other cameras"
+    )
+    if not sure:
+        return Finding("calibrate", "info", f"{told}; that may be chance.", camera=name)
+    advice = (
+        f"Check that {name} was not touched after calibration, or recalibrate it; the refined "
+        "cameras are used meanwhile. A detector that errs alike all through the take looks the "
+        "same."
+    )
+    sentence = f"{told}; the cameras' poses fit the person better when corrected."
+    return Finding("calibrate", "warning", sentence, advice, camera=name)
+
+
+def _move_in_words(moves: _Moves, c: int) -> str:
+    move, move_std = 1000.0 * float(moves.moved_m[c]), 1000.0 * float(moves.moved_std_m[c])
+    return (
+        f"turned by {float(moves.turned_deg[c]):.2f} \u00b1 "
+        f"{float(moves.turned_std_deg[c]):.2f} degrees and moved by {move:.0f} \u00b1 "
+        f"{move_std:.0f} mm"
+    )
