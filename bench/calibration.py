@@ -7,16 +7,14 @@ columns compare corners and nothing else.
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import numpy as np
-import torch
-from scipy.spatial.transform import Rotation
+from tests.board_rig import held_poses, one_camera
+from tests.demo import demo_folder
 from tests.render_board import render_board
 
 from muybridge.capture.board import Board, read_board
@@ -28,8 +26,6 @@ from muybridge.capture.corners import (
     read_pictures,
 )
 from muybridge.capture.lens import SOURCE_DOCUMENT_LENS, LensOptions, calibrate_lens
-from muybridge.geometry.camera import Cameras
-from muybridge.geometry.rigid import Rigid
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 PLAIN = LensOptions(robust=False, most_views=None)
@@ -59,12 +55,9 @@ def _data() -> Iterator[tuple[str, str, list[tuple[str, Picture]], Board]]:
     for side, asked in (("left", "0.183"), ("right", "0.188")):
         paths = sorted((DATA / "chessboards").glob(f"{side}*.jpg"))
         yield f"chessboards {side}", asked, list(read_pictures(paths)), board
-    spec = importlib.util.find_spec("Pose2Sim")
-    if spec is not None and spec.origin is not None:
-        folder = Path(spec.origin).parent / "Demo/S00_Demo_Session/S00_Calibration/intrinsics"
-        for i in (1, 2, 3, 4):
-            pictures = list(read_pictures(folder / f"int_cam0{i}_img"))
-            yield f"demo cam0{i}", "0.21", pictures, Board("chessboard", 4, 7, 0.06)
+    for i in (1, 2, 3, 4):
+        folder = demo_folder() / f"S00_Calibration/intrinsics/int_cam0{i}_img"
+        yield f"demo cam0{i}", "0.21", list(read_pictures(folder)), Board("chessboard", 4, 7, 0.06)
     board = read_board(DATA / "charuco/charuco.toml")
     for i, asked in enumerate(("0.162", "0.141", "0.276", "0.267")):
         yield f"ChArUco cam_{i}", asked, list(read_pictures(DATA / f"charuco/cam_{i}.mp4")), board
@@ -103,37 +96,20 @@ def _rendered() -> None:
     """Row C7: 4 views x 20 poses of a board with known lens."""
     board = Board("chessboard", 9, 6, 0.03)
     for focal in (560.0, 620.0, 680.0, 740.0):
-        camera = Cameras(
-            ("a",),
-            torch.tensor([[640.0, 480.0]]).double(),
-            torch.tensor([[[focal, 0, 322], [0, focal, 236], [0, 0, 1]]]).double(),
-            torch.tensor([[-0.25, 0.08, 0.001, -0.001, 0.02]]).double(),
-            torch.eye(3).double()[None],
-            torch.zeros(1, 3).double(),
-        )
+        camera = one_camera(focal)
         pictures = [
             (str(k), render_board(board, camera, 0, pose, seed=k))
-            for k, pose in enumerate(_poses(board))
+            for k, pose in enumerate(held_poses(board, 20, 35.0, seed=7))
         ]
         cells = []
         for name in ("ours", "window 11"):
             corners, options = METHODS[name]
             lens = calibrate_lens(find_views("a", pictures, board, corners), options)
-            error = (lens.matrix.diagonal()[:2] / focal - 1.0).abs().max()
+            error = (lens.matrix / camera.matrix[0] - 1.0).diagonal()[:2].abs().max()
             cells.append(f"{name} RMS {lens.rms_px:.3f} px, focal error {100 * float(error):.4f} %")
         print(
             f"rendered, focal {focal:.0f} px: {'; '.join(cells)} (asked 0.1 px, 0.2 %)", flush=True
         )
-
-
-def _poses(board: Board) -> Iterator[Rigid]:
-    random = np.random.default_rng(7)
-    for _ in range(20):
-        angles = random.uniform(-35.0, 35.0, 3)
-        rotation = torch.tensor(Rotation.from_euler("xyz", angles, degrees=True).as_matrix())
-        depth = random.uniform(0.45, 0.65)
-        centre = torch.tensor([random.uniform(-0.2, 0.2), random.uniform(-0.13, 0.13), 1.0])
-        yield Rigid(rotation, depth * centre.double() - rotation @ board.corners_board().mean(0))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import time
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from tests.capture.demo_trial import distances_px, trial_folder
+from tests.demo import demo_trial, distances_px
 
 from muybridge.capture.detect import DetectOptions, detect_videos
 from muybridge.pose.runtime import Backend
@@ -21,11 +21,7 @@ def _cpu_s() -> float:
 
 def main() -> None:
     """Print a row per back end."""
-    trial = trial_folder()
-    if trial is None:
-        print("the demo trial is missing: pip install --no-deps pose2sim==0.6.1")
-        return
-    videos = sorted((trial / "videos").glob("*.mp4"))
+    videos = sorted((demo_trial() / "videos").glob("*.mp4"))
     print(
         f"4 videos of 1080 x 1920, 2 processes; reference: OpenPose, pose2sim {version('pose2sim')}"
     )
@@ -40,7 +36,7 @@ def main() -> None:
         found = detect_videos(videos, options=DetectOptions(backend=backend))
         seconds = time.perf_counter() - started
         cpu_ms = 1e3 * (_cpu_s() - busy) / (4 * found.frame_count)
-        apart = distances_px(found, trial)
+        apart = distances_px(found)
         cameras = " ".join(f"{mean:5.1f}" for mean in apart.nanmean(dim=(1, 2)).tolist())
         package = "torch" if backend == "torch" else "onnxruntime"
         name = f"{package} {version(package)}"

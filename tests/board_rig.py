@@ -1,4 +1,4 @@
-"""Cameras on an arc around a board that is moved by hand: what they see, for tests and benchmarks.
+"""Boards held before one camera, or moved amid an arc of cameras; what the cameras see of them.
 
 C cameras, V instants, N corners. World frame: metres, Y up; the board moves about the origin.
 """
@@ -6,7 +6,9 @@ C cameras, V instants, N corners. World frame: metres, Y up; the board moves abo
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 from tests.render_board import render_board
 
 from muybridge.capture.board import Board, BoardViews
@@ -48,6 +50,32 @@ def arc(
         rotation,
         -(rotation @ centres.unsqueeze(-1)).squeeze(-1),
     )
+
+
+def one_camera(focal: float = 620.0) -> Cameras:
+    """A 640 x 480 camera at the origin that looks along +Z, with a strong lens."""
+    return Cameras(
+        ("a",),
+        torch.tensor([[640.0, 480.0]]).double(),
+        torch.tensor([[[focal, 0, 322], [0, focal * 1.002, 236], [0, 0, 1]]]).double(),
+        torch.tensor([[-0.25, 0.08, 0.001, -0.001, 0.02]]).double(),
+        torch.eye(3).double()[None],
+        torch.zeros(1, 3).double(),
+    )
+
+
+def held_poses(board: Board, count: int, tilt_deg: float, seed: int) -> list[Rigid]:
+    """The board held before `one_camera`, about half a metre away, tilted about all axes."""
+    random = np.random.default_rng(seed)
+    poses = []
+    for _ in range(count):
+        angles = random.uniform(-tilt_deg, tilt_deg, 3)
+        rotation = torch.tensor(Rotation.from_euler("xyz", angles, degrees=True).as_matrix())
+        depth = random.uniform(0.45, 0.65)
+        centre = torch.tensor([random.uniform(-0.2, 0.2), random.uniform(-0.13, 0.13), 1.0])
+        shift = depth * centre.double() - rotation @ board.corners_board().mean(0)
+        poses.append(Rigid(rotation, shift))
+    return poses
 
 
 def poses(count: int, board: Board = CHESSBOARD, seed: int = 0) -> Rigid:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from tests.board_rig import one_camera
 from tests.render_board import render_board
 
 from muybridge.capture.board import Board
@@ -20,23 +21,11 @@ from muybridge.capture.corners import (
     read_pictures,
 )
 from muybridge.errors import InputError
-from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rigid import Rigid
 
 CHESS = Board("chessboard", 9, 6, 0.03)
 CHARUCO = Board("charuco", 5, 7, 0.03, 0.75, "DICT_5X5_50")
 DATA = Path(__file__).parents[2] / "../shared/data/chessboards"
-
-
-def _camera(focal: float = 620.0) -> Cameras:
-    return Cameras(
-        ("a",),
-        torch.tensor([[640.0, 480.0]]).double(),
-        torch.tensor([[[focal, 0, 322], [0, focal, 236], [0, 0, 1]]]).double(),
-        torch.tensor([[-0.25, 0.08, 0.001, -0.001, 0.02]]).double(),
-        torch.eye(3).double()[None],
-        torch.zeros(1, 3).double(),
-    )
 
 
 def _pose(board: Board, angles_deg: tuple[float, float, float], distance: float) -> Rigid:
@@ -46,7 +35,7 @@ def _pose(board: Board, angles_deg: tuple[float, float, float], distance: float)
 
 
 def _truth(board: Board, pose: Rigid) -> torch.Tensor:
-    return _camera().project(pose.apply(board.corners_board()))[0]
+    return one_camera().project(pose.apply(board.corners_board()))[0]
 
 
 def _rms(found: torch.Tensor, truth: torch.Tensor) -> float:
@@ -61,7 +50,7 @@ def test_corners_are_found_to_a_few_hundredths(
 ) -> None:
     board = replace(board, inverted=inverted)
     pose = _pose(board, (25.0, -20.0, 10.0), distance)
-    found = find_corners(render_board(board, _camera(), 0, pose), board)
+    found = find_corners(render_board(board, one_camera(), 0, pose), board)
     assert found is not None
     assert not bool(found.isnan().any())
     assert _rms(found, _truth(board, pose)) < 0.06
@@ -70,7 +59,7 @@ def test_corners_are_found_to_a_few_hundredths(
 def test_small_squares_far_away_beat_the_window_of_fixed_pixels() -> None:
     """At 13 px a square the tutorial's 11-px window reaches the neighbouring corners."""
     pose = _pose(CHESS, (35.0, 25.0, 0.0), 1.3)
-    picture = render_board(CHESS, _camera(), 0, pose)
+    picture = render_board(CHESS, one_camera(), 0, pose)
     ours = find_corners(picture, CHESS)
     fixed = find_corners(picture, CHESS, CornerOptions("window", (11, 11), (-1, -1), 30, 0.01))
     assert ours is not None
@@ -84,14 +73,14 @@ def test_small_squares_far_away_beat_the_window_of_fixed_pixels() -> None:
 def test_a_chessboard_keeps_its_first_corner_however_it_is_turned(turn_deg: float) -> None:
     """Cameras that see the board upside down agree on which corner is the first."""
     pose = _pose(CHESS, (0.0, 20.0, turn_deg), 0.55)
-    found = find_corners(render_board(CHESS, _camera(), 0, pose), CHESS)
+    found = find_corners(render_board(CHESS, one_camera(), 0, pose), CHESS)
     assert found is not None
     assert _rms(found, _truth(CHESS, pose)) < 0.1
 
 
 def test_hidden_corners_are_nan_and_the_others_unmoved() -> None:
     pose = _pose(CHARUCO, (10.0, 15.0, 0.0), 0.45)
-    picture = render_board(CHARUCO, _camera(), 0, pose)
+    picture = render_board(CHARUCO, one_camera(), 0, pose)
     picture[:, :260] = 128
     found = find_corners(picture, CHARUCO)
     assert found is not None
@@ -108,7 +97,7 @@ def test_a_picture_without_a_board() -> None:
 
 def test_source_document_recipe_is_opencvs() -> None:
     """findChessboardCorners, then cornerSubPix (12, 12), (1, 1), EPS + COUNT 30, 0.1."""
-    picture = render_board(CHESS, _camera(), 0, _pose(CHESS, (20.0, -15.0, 0.0), 0.5))
+    picture = render_board(CHESS, one_camera(), 0, _pose(CHESS, (20.0, -15.0, 0.0), 0.5))
     corners = cv2.findChessboardCorners(picture, (9, 6))[1]
     kind = cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_COUNT
     expected = cv2.cornerSubPix(picture, corners, (12, 12), (1, 1), (kind, 30, 0.1)).reshape(-1, 2)
@@ -121,7 +110,7 @@ def test_source_document_recipe_is_opencvs() -> None:
 
 def test_views_carry_names_and_drop_pictures_without_a_board() -> None:
     pose = _pose(CHESS, (20.0, -15.0, 0.0), 0.5)
-    seen = render_board(CHESS, _camera(), 0, pose)
+    seen = render_board(CHESS, one_camera(), 0, pose)
     pictures = [("1", seen), ("2", np.zeros_like(seen)), ("5", seen)]
     done: list[int] = []
     views = find_views("a", pictures, CHESS, on_progress=done.append)
@@ -130,7 +119,7 @@ def test_views_carry_names_and_drop_pictures_without_a_board() -> None:
 
 def test_mirrored_pictures_are_flipped_back() -> None:
     pose = _pose(CHARUCO, (20.0, -15.0, 0.0), 0.5)
-    picture = render_board(CHARUCO, _camera(), 0, pose)
+    picture = render_board(CHARUCO, one_camera(), 0, pose)
     mirrored = np.ascontiguousarray(picture[:, ::-1])
     views = find_views("a", [("1", mirrored)], CHARUCO, mirrored=True)
     assert views.mirrored

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.capture.demo_trial import distances_px, trial_folder
+from tests.demo import demo_trial, distances_px
 from tests.pose.pictures import background, draw_figure
 
 from muybridge.capture import detect as module
@@ -20,7 +20,6 @@ from muybridge.files.video import read_frames, write_frames
 from muybridge.motion.keypoints import COCO_17, Keypoints
 
 HERE = DetectOptions(workers=1, save_every=4)
-needs_demo = pytest.mark.skipif(trial_folder() is None, reason="the demo trial is not installed")
 
 
 def _walk(count: int, start: int = 100) -> Iterator[np.ndarray]:
@@ -50,36 +49,28 @@ def expected(videos: tuple[Path, Path]) -> Keypoints:
 
 # -- accuracy ----------------------------------------------------------------------------------
 def _assert_close_to_openpose(found: Keypoints) -> None:
-    trial = trial_folder()
-    assert trial is not None
-    apart = distances_px(found, trial)
+    apart = distances_px(found)
     assert bool(found.seen[:, :, 0].any(-1).all()), "a person in every frame of every camera"
     assert float(apart.nanmedian()) <= 13.0
     assert float(apart.nanmean()) <= 15.0
     assert float(apart.nanmean(dim=(1, 2)).max()) <= 18.0
 
 
-@needs_demo
 def test_demo_agrees_with_openpose_in_its_first_frames(tmp_path: Path) -> None:
     """The first five frames of each camera, encoded anew."""
-    trial = trial_folder()
-    assert trial is not None
-    for video in sorted((trial / "videos").glob("*.mp4")):
+    for video in sorted((demo_trial() / "videos").glob("*.mp4")):
         write_frames(tmp_path / video.name, islice(read_frames(video), 5), 60.0)
     found = detect_videos(sorted(tmp_path.glob("*.mp4")), options=replace(HERE, save_every=50))
     _assert_close_to_openpose(found)
 
 
 @pytest.mark.slow
-@needs_demo
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
 def test_demo_agrees_with_openpose(backend: str, tmp_path: Path) -> None:
-    trial = trial_folder()
-    assert trial is not None
     if backend == "onnx":
         pytest.importorskip("onnxruntime")
     options = DetectOptions(backend="onnx" if backend == "onnx" else "torch", cache_folder=tmp_path)
-    found = detect_videos(sorted((trial / "videos").glob("*.mp4")), options=options)
+    found = detect_videos(sorted((demo_trial() / "videos").glob("*.mp4")), options=options)
     assert found.points_px.shape == (4, 100, 1, 17, 2)
     _assert_close_to_openpose(found)
 

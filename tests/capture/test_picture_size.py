@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from tests.demo import demo_cameras, demo_folder
+from tests.demo import demo_cameras, demo_trial
 from tests.rigs import ring
 
 from muybridge.capture.picture_size import Bars, fit_size, measure_bars
@@ -140,8 +140,7 @@ def test_too_few_videos_are_refused() -> None:
 def test_the_demo_was_scaled_and_barred() -> None:
     """cam01 and cam02 are 1080 wide. Registering their background with the calibration pictures
     (SIFT, affine) gives x' = 0.9927 x and y' = 0.9925 y + 7.2: not cut off, but scaled."""
-    trial = demo_folder() / "S00_P00_Participant" / "S00_P00_T01_BalancingTrial" / "videos"
-    videos = [trial / f"cam0{c}.mp4" for c in (1, 2, 3, 4)]
+    videos = [demo_trial() / "videos" / f"cam0{c}.mp4" for c in (1, 2, 3, 4)]
     cameras = demo_cameras()
     fitted, findings = fit_size(cameras, [(1080, 1920)] * 2 + [(1088, 1920)] * 2, videos)
     assert [f.camera for f in findings] == ["cam01", "cam02"]

@@ -1,6 +1,5 @@
 """Calibration files: real ones, round trips, tolerant names, and everything that can be wrong."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+from tests.demo import demo_folder, demo_trial
 
 from muybridge.errors import InputError
 from muybridge.files.calibration import match_cameras, read_calibration, write_calibration
@@ -38,13 +38,7 @@ def _rig(count: int = 2, seed: int = 0) -> Cameras:
 
 @pytest.fixture
 def qualisys() -> Path:
-    spec = importlib.util.find_spec("Pose2Sim")
-    if spec is None or spec.origin is None:
-        pytest.skip(
-            "Pose2Sim's demo trial is not installed (pip install --no-deps pose2sim==0.6.1)"
-        )
-    folder = Path(spec.origin).parent / "Demo/S00_Demo_Session/S00_Calibration"
-    return folder / "Calib.qca.txt"
+    return demo_folder() / "S00_Calibration" / "Calib.qca.txt"
 
 
 # -- real files -----------------------------------------------------------------------------------
@@ -63,7 +57,7 @@ def test_qualisys_cameras_see_the_reference_motion_where_openpose_did(qualisys: 
     column = 2 + 3 * names.index("RHip")
     point = torch.tensor([float(x) for x in rows[5].split("\t")[column : column + 3]]).double()
     projected = cameras.project(point[None])[:, 0]
-    pose = qualisys.parents[1] / "S00_P00_Participant/S00_P00_T01_BalancingTrial/pose"
+    pose = demo_trial() / "pose"
     nearest = []
     for camera in range(4):
         people = json.loads(

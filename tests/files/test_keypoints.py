@@ -3,7 +3,6 @@
 import errno
 import json
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.demo import demo_trial
 
 from muybridge.errors import InputError
 from muybridge.files.keypoints import (
@@ -117,13 +117,8 @@ def test_openpose_junk_files_are_left_out(tmp_path: Path) -> None:
     assert bool(found.seen.all())
 
 
-@pytest.mark.skipif(find_spec("Pose2Sim") is None, reason="the demo trial is not installed")
 def test_the_demos_detections_are_body_25b() -> None:
-    spec = find_spec("Pose2Sim")
-    assert spec is not None
-    assert spec.origin is not None
-    trial = next(Path(spec.origin).parent.glob("Demo/S00*/S00_P00*/S00_P00_T01*"))
-    found = read_keypoints_folder(trial / "pose", 60.0)
+    found = read_keypoints_folder(demo_trial() / "pose", 60.0)
     assert found.cameras == ("cam01", "cam02", "cam03", "cam04")
     assert found.joints == BODY_25B
     assert found.frame_count == 100
