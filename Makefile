@@ -35,7 +35,7 @@ tests/node/node_modules/.installed: tests/node/package.json
 	$(PYTHON) -m venv .venv
 
 .venv/.demo: .venv/bin/pip pyproject.toml constraints.txt
-	$(BIN)/pip install -q -c constraints.txt -e ".[formats,onnx,studio]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[onnx,studio]"
 	$(BIN)/pip install -q --no-deps pose2sim==0.6.1
 	touch $@
 

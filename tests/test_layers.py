@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ FLOORS = {
     "capture": 7, "edit": 7, "action": 7, "language": 7,
     "generate": 8, "recipes": 9, "studio": 10, "cli": 11,
 }  # fmt: skip
+EXTRAS = {"viser", "onnx", "onnxruntime", "matplotlib", "pytest", "hypothesis", "beartype"}
+NEED_VISER = {"studio.editor", "studio.stage"}
 HEAVY = {"cv2", "av", "viser", "ezc3d", "matplotlib", "onnxruntime", "scipy", "torch"}
 
 
@@ -83,3 +86,28 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not HEAVY & set(loaded)
+
+
+def _outer_imports(path: Path) -> Iterator[str]:
+    """What importing the file imports: not what its functions do, nor what only types need."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from _imports(node)
+
+
+def test_the_package_imports_without_its_extras() -> None:
+    """`pip install muybridge` is enough for every module but the studio's own."""
+
+    @cache
+    def needed(name: str) -> frozenset[str]:
+        path = (SOURCE.parent / name.replace(".", "/")).with_suffix(".py")
+        if not path.is_file():
+            return frozenset({name.split(".")[0]} & EXTRAS)
+        return frozenset().union(*map(needed, _outer_imports(path)))
+
+    found = {}
+    for path in SOURCE.rglob("*.py"):
+        module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        if extras := needed(f"muybridge.{module}"):
+            found[module] = extras
+    assert found == {name: {"viser"} for name in NEED_VISER}
