@@ -15,9 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from tests.motions import DATA
 
 from muybridge.files.bvh import read_bvh, write_bvh, write_bvh_file
+from tests.motions import DATA
 
 CLIPS = {"fixed": "games105/motion.bvh", "mixed": "pybvh/cmu_12_01_walk.bvh"}
 MEGABYTES = 10

@@ -13,9 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
-from tests.board_rig import held_poses, one_camera
-from tests.demo import demo_folder
-from tests.render_board import render_board
 
 from muybridge.capture.board import Board, read_board
 from muybridge.capture.corners import (
@@ -26,6 +23,9 @@ from muybridge.capture.corners import (
     read_pictures,
 )
 from muybridge.capture.lens import SOURCE_DOCUMENT_LENS, LensOptions, calibrate_lens
+from tests.board_rig import held_poses, one_camera
+from tests.demo import demo_folder
+from tests.render_board import render_board
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 PLAIN = LensOptions(robust=False, most_views=None)

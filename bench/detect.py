@@ -7,10 +7,9 @@ import time
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from tests.demo import demo_trial, distances_px
-
 from muybridge.capture.detect import DetectOptions, detect_videos
 from muybridge.pose.runtime import Backend
+from tests.demo import demo_trial, distances_px
 
 
 def _cpu_s() -> float:

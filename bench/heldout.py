@@ -16,7 +16,6 @@ import time
 from dataclasses import replace
 
 import torch
-from tests.demo import demo_cameras, demo_people, demo_person
 
 from muybridge.capture.parity import POSE2SIM_MARKERS
 from muybridge.capture.reconstruct import ReconstructOptions, reconstruct, unbias
@@ -24,6 +23,7 @@ from muybridge.capture.refine import Refinement, refine_cameras
 from muybridge.geometry.camera import Cameras
 from muybridge.motion.keypoints import Keypoints
 from muybridge.motion.markers import Markers
+from tests.demo import demo_cameras, demo_people, demo_person
 
 BONES = (("thigh", "hip", "knee"), ("shank", "knee", "ankle"),
          ("upper arm", "shoulder", "elbow"), ("forearm", "elbow", "wrist"))  # fmt: skip

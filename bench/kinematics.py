@@ -13,13 +13,13 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
-from bench.bvh import best
 from scipy.spatial.transform import Rotation
-from tests.motions import DATA
 
+from bench.bvh import best
 from muybridge.files.bvh import read_bvh
 from muybridge.motion.kinematics import forward
 from muybridge.motion.skeleton import Skeleton
+from tests.motions import DATA
 
 FRAMES = 10_000
 REPEATS = 7

@@ -14,12 +14,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from tests.board_rig import arc, poses, rendered_views
 
 from muybridge.capture.board import Board, read_board
 from muybridge.capture.calibrate import CalibrateOptions, CalibrationResult, calibrate_folder
 from muybridge.capture.lens import calibrate_lens
 from muybridge.capture.rig import calibrate_rig
+from tests.board_rig import arc, poses, rendered_views
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 PUBLISHED = (

@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 from scipy.signal import butter, filtfilt
-from tests.walker import WALK, Faults, bend, disturb, truth
 
 from muybridge.capture.solve import SolveOptions, solve, solve_take
 from muybridge.motion.contacts import slide
 from muybridge.motion.keypoints import COCO_17, HALPE_26
 from muybridge.motion.kinematics import forward_clip
 from muybridge.motion.markers import Markers
+from tests.walker import WALK, Faults, bend, disturb, truth
 
 JOINTS = {
     "shoulder": "Arm", "elbow": "ForeArm", "wrist": "Hand",

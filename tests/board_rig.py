@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
-from tests.render_board import render_board
 
 from muybridge.capture.board import Board, BoardViews
 from muybridge.capture.corners import find_corners
@@ -17,6 +16,7 @@ from muybridge.capture.lens import LensCalibration
 from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rigid import Rigid
 from muybridge.geometry.rotation import matrix_from_rotvec
+from tests.render_board import render_board
 
 CHESSBOARD = Board("chessboard", 9, 6, 0.06)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tests.studio.synthetic_take import circle_cameras, synthetic_take
 
 from muybridge.files.calibration import write_calibration
 from muybridge.files.video import write_frames
 from muybridge.motion.keypoints import BODY_25, COCO_17, Keypoints
+from tests.studio.synthetic_take import circle_cameras, synthetic_take
 
 
 def openpose_person(points: np.ndarray, confidence: np.ndarray) -> list[float]:

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.sessions import make_session
 
 from muybridge.capture.pipeline import CaptureOptions, capture
 from muybridge.capture.session import open_session
+from tests.sessions import make_session
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

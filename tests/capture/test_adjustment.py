@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import torch
-from tests.capture.walk_views import path_world
-from tests.rigs import noisy, perturbed, ring
 
 from muybridge.capture.adjustment import AdjustmentPrior, adjust
 from muybridge.geometry.rigid import align
 from muybridge.geometry.rotation import rotvec_from_matrix
 from muybridge.geometry.triangulation import TriangulationOptions, triangulate
+from tests.capture.walk_views import path_world
+from tests.rigs import noisy, perturbed, ring
 
 
 def _start(seen, cameras):

@@ -5,13 +5,13 @@ from functools import partial
 
 import pytest
 import torch
-from tests.demo import demo_cameras, demo_people, demo_person
-from tests.passersby import FPS, Faults, Path, circle, film, rig, straight, walk
 from torch import Tensor
 
 from muybridge.capture.associate import AssociateOptions, Association, associate
 from muybridge.errors import InputError
 from muybridge.motion.keypoints import Keypoints
+from tests.demo import demo_cameras, demo_people, demo_person
+from tests.passersby import FPS, Faults, Path, circle, film, rig, straight, walk
 
 NO_REPAIR = AssociateOptions(repair=False)
 

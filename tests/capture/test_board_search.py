@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from tests.render_board import render_board
 
 from muybridge.capture.board import Board, read_board
 from muybridge.capture.board_search import find_board
@@ -16,6 +15,7 @@ from muybridge.capture.corners import read_pictures
 from muybridge.errors import InputError
 from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rigid import Rigid
+from tests.render_board import render_board
 
 CHESS = Board("chessboard", 9, 6, 0.03)
 CHARUCO = Board("charuco", 5, 6, 0.03, 0.75, "DICT_5X5_50")

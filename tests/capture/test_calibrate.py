@@ -9,9 +9,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.board_rig import arc, posed, poses
-from tests.demo import demo_cameras, demo_folder
-from tests.render_board import render_board
 
 from muybridge.capture.board import Board
 from muybridge.capture.board_pictures import picture_instants
@@ -21,6 +18,9 @@ from muybridge.errors import InputError
 from muybridge.files.calibration import write_calibration
 from muybridge.geometry.rigid import Rigid
 from muybridge.geometry.rotation import matrix_from_rotvec
+from tests.board_rig import arc, posed, poses
+from tests.demo import demo_cameras, demo_folder
+from tests.render_board import render_board
 
 CHESSBOARDS = Path(__file__).parents[2] / "../shared/data/chessboards"
 SMALL = Board("chessboard", 5, 4, 0.10)

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from tests.board_rig import one_camera
-from tests.render_board import render_board
 
 from muybridge.capture.board import Board
 from muybridge.capture.corners import (
@@ -22,6 +20,8 @@ from muybridge.capture.corners import (
 )
 from muybridge.errors import InputError
 from muybridge.geometry.rigid import Rigid
+from tests.board_rig import one_camera
+from tests.render_board import render_board
 
 CHESS = Board("chessboard", 9, 6, 0.03)
 CHARUCO = Board("charuco", 5, 7, 0.03, 0.75, "DICT_5X5_50")

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.board_rig import CHESSBOARD
 
 from muybridge.capture.delay import in_film_order, sample_tracks
 from muybridge.capture.sightings import Sightings
+from tests.board_rig import CHESSBOARD
 
 CORNERS = len(CHESSBOARD.corners_board())
 

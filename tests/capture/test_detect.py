@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.demo import demo_trial, distances_px
-from tests.pose.pictures import background, draw_figure
 
 from muybridge.capture import detect as module
 from muybridge.capture.detect import DetectOptions, detect_videos, detection_findings
@@ -18,6 +16,8 @@ from muybridge.capture.detections import Chunk, fingerprint, load_chunks, save_c
 from muybridge.errors import InputError
 from muybridge.files.video import read_frames, write_frames
 from muybridge.motion.keypoints import COCO_17, Keypoints
+from tests.demo import demo_trial, distances_px
+from tests.pose.pictures import background, draw_figure
 
 HERE = DetectOptions(workers=1, save_every=4)
 

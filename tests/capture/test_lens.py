@@ -7,9 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.board_rig import held_poses, one_camera
-from tests.demo import demo_folder
-from tests.render_board import render_board
 
 from muybridge.capture.board import Board, BoardViews, read_board
 from muybridge.capture.corners import SOURCE_DOCUMENT_CORNERS, find_views, read_pictures
@@ -21,6 +18,9 @@ from muybridge.capture.lens import (
     folds,
 )
 from muybridge.errors import InputError
+from tests.board_rig import held_poses, one_camera
+from tests.demo import demo_folder
+from tests.render_board import render_board
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 CHESS = Board("chessboard", 9, 6, 0.03)

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from tests.board_rig import CHESSBOARD, arc, corners_of
-from tests.demo import demo_cameras
-from tests.rigs import ring
 
 from muybridge.capture.level import level_by_cameras, level_by_floor, moved_world
 from muybridge.geometry.rigid import Rigid
 from muybridge.geometry.rotation import matrix_from_rotvec
+from tests.board_rig import CHESSBOARD, arc, corners_of
+from tests.demo import demo_cameras
+from tests.rigs import ring
 
 SOMEWHERE = Rigid(
     matrix_from_rotvec(torch.tensor([0.7, -1.9, 0.4], dtype=torch.float64)),

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.capture.walk_views import walk_views
-from tests.demo import demo_cameras, demo_people
 
 from muybridge.capture.parity import POSE2SIM_MARKERS, reconstruct_like_pose2sim
 from muybridge.capture.reconstruct import ReconstructOptions, reconstruct
 from muybridge.errors import InputError
 from muybridge.files.trc import read_trc
+from tests.capture.walk_views import walk_views
+from tests.demo import demo_cameras, demo_people
 
 REFERENCE = Path(__file__).parents[2] / "../shared/data/footage/Demo_0-100.trc"
 

@@ -7,12 +7,12 @@ import av
 import numpy as np
 import pytest
 import torch
-from tests.demo import demo_cameras, demo_trial
-from tests.rigs import ring
 
 from muybridge.capture.picture_size import Bars, fit_size, measure_bars
 from muybridge.errors import InputError
 from muybridge.geometry.camera import Cameras
+from tests.demo import demo_cameras, demo_trial
+from tests.rigs import ring
 
 POINTS = torch.rand(30, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 PERSON = (POINTS - 0.5) * torch.tensor([0.8, 1.6, 0.8]) + torch.tensor([0.0, 1.0, 0.0])

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.sessions import make_session
-from tests.studio.synthetic_take import joints_world, synthetic_take
 
 from muybridge.capture.pipeline import CaptureOptions, Listener, capture, load_take
 from muybridge.capture.session import open_session
@@ -25,6 +23,8 @@ from muybridge.files.keypoints import Correction, save_corrections
 from muybridge.files.trc import read_trc
 from muybridge.geometry.rigid import Rigid
 from muybridge.motion.kinematics import forward_clip
+from tests.sessions import make_session
+from tests.studio.synthetic_take import joints_world, synthetic_take
 
 FRAMES = 24
 RESULTS = ("take.bvh", "take.glb", "take.c3d", "take.trc", "calibration.yaml")

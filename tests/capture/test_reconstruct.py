@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.capture.walk_views import JOINTS, WalkViews, walk_views
-from tests.demo import demo_cameras, demo_person
 
 from muybridge.capture import reconstruct as module
 from muybridge.capture.reconstruct import ReconstructOptions, reconstruct, unbias
@@ -13,6 +11,8 @@ from muybridge.capture.refine import refine_cameras
 from muybridge.errors import InputError
 from muybridge.geometry.triangulation import reprojection_px
 from muybridge.motion.markers import Markers
+from tests.capture.walk_views import JOINTS, WalkViews, walk_views
+from tests.demo import demo_cameras, demo_person
 
 # Pose2Sim 0.10.49 on the same detections, standard deviation of raw bone lengths, mm (right, left)
 POSE2SIM_BONE_STD_MM = {

@@ -5,9 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.capture.walk_views import JOINTS, path_world, walk_views
-from tests.demo import demo_cameras, demo_person
-from tests.rigs import perturbed, ring
 
 from muybridge.capture.reconstruct import ReconstructOptions, reconstruct, unbias
 from muybridge.capture.refine import RefineOptions, heldout_px, refine_cameras
@@ -17,6 +14,9 @@ from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rigid import align
 from muybridge.geometry.rotation import rotvec_from_matrix
 from muybridge.motion.keypoints import Keypoints
+from tests.capture.walk_views import JOINTS, path_world, walk_views
+from tests.demo import demo_cameras, demo_person
+from tests.rigs import perturbed, ring
 
 
 def _apart(found: Cameras, truth: Cameras) -> tuple[float, float]:

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.board_rig import turn_deg
-from tests.demo import demo_cameras
 
 from muybridge.capture.scene import locate_from_scene_points
 from muybridge.errors import InputError
+from tests.board_rig import turn_deg
+from tests.demo import demo_cameras
 
 # the points of the demo's Config.toml (Z up), in our axes
 MEASURED = torch.tensor(

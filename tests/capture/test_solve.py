@@ -5,8 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests import walker
-from tests.walker import WALK, Faults, bend, disturb
 
 from muybridge.capture.bones import measure
 from muybridge.capture.solve import Solution, SolveOptions, solve, solve_take
@@ -24,6 +22,8 @@ from muybridge.motion.jacobian import joint_angles
 from muybridge.motion.keypoints import BODY_25, COCO_17, HALPE_26
 from muybridge.motion.kinematics import forward_clip
 from muybridge.motion.markers import Markers
+from tests import walker
+from tests.walker import WALK, Faults, bend, disturb
 
 needs_walk = pytest.mark.skipif(not WALK.exists(), reason="the shared BVH walks are absent")
 TRC = WALK.parents[2] / "footage/Demo_0-100.trc"

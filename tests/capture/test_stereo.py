@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.board_rig import CHESSBOARD, arc, corners_of, poses, seen_views, turn_deg
 
 from muybridge.capture.board import Board
 from muybridge.capture.corners import find_views, read_pictures
@@ -28,6 +27,7 @@ from muybridge.geometry.bundle import PARAMETERS
 from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rigid import Rigid
 from muybridge.geometry.rotation import matrix_from_rotvec
+from tests.board_rig import CHESSBOARD, arc, corners_of, poses, seen_views, turn_deg
 
 CHESSBOARDS = Path(__file__).parents[2] / "../shared/data/chessboards"
 LENS = PARAMETERS[:9]

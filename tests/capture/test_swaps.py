@@ -6,13 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from tests.passersby import FPS, Faults, circle, film, rig, walk
 from torch import Tensor
 
 from muybridge.capture.swaps import GROUPS, SwapOptions, exchange, repair_swaps, shortest_states
 from muybridge.errors import InputError
 from muybridge.geometry.camera import Cameras
 from muybridge.motion.keypoints import Keypoints
+from tests.passersby import FPS, Faults, circle, film, rig, walk
 
 
 def filmed(seed: int, frames: int = 150) -> tuple[Keypoints, Cameras]:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tests.rigs import noisy, ring, scattered
 
 from muybridge.capture.trajectories import (
     Motion,
@@ -14,6 +13,7 @@ from muybridge.capture.trajectories import (
 from muybridge.geometry.camera import Cameras
 from muybridge.geometry.robust import robust_cost
 from muybridge.motion.keypoints import COCO_17
+from tests.rigs import noisy, ring, scattered
 
 JOINTS = ("left_hip", "left_knee", "left_ankle")
 INFINITE = float("inf")

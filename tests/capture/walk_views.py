@@ -8,12 +8,12 @@ from typing import NamedTuple
 import pytest
 import torch
 from jaxtyping import Bool, Float
-from tests.rigs import SIZE_PX, noisy, ring
-from tests.walker import WALK, truth
 from torch import Tensor
 
 from muybridge.geometry.camera import Cameras
 from muybridge.motion.keypoints import COCO_17, Keypoints
+from tests.rigs import SIZE_PX, noisy, ring
+from tests.walker import WALK, truth
 
 JOINTS = (*COCO_17, "neck", "left_heel", "left_big_toe", "right_heel", "right_big_toe")
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.sessions import cameras_named, make_session, make_video
 
 from muybridge.cli.main import main
 from muybridge.files.calibration import write_calibration
+from tests.sessions import cameras_named, make_session, make_video
 
 BVH = """HIERARCHY
 ROOT Hips

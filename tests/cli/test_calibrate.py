@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.board_rig import CHESSBOARD, arc, poses
-from tests.render_board import render_board
 
 from muybridge.cli.main import main
 from muybridge.files.calibration import read_calibration
 from muybridge.files.video import write_frames
 from muybridge.geometry.rigid import Rigid
+from tests.board_rig import CHESSBOARD, arc, poses
+from tests.render_board import render_board
 
 SIZE = (480, 360)
 BOARD = 'kind = "chessboard"\ncolumns = 9\nrows = 6\nsquare_m = 0.06\n'

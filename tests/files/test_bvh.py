@@ -12,7 +12,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from tests.motions import BVH_FILES, clip_makers, damaged, random_clip
 
 from muybridge.errors import InputError
 from muybridge.files import bvh as bvh_module
@@ -21,6 +20,7 @@ from muybridge.geometry.rotation import geodesic_angle, identity_quaternion, qua
 from muybridge.motion.clip import Clip
 from muybridge.motion.kinematics import forward_clip
 from muybridge.motion.skeleton import Skeleton
+from tests.motions import BVH_FILES, clip_makers, damaged, random_clip
 
 needs_data = pytest.mark.skipif(not BVH_FILES, reason="the BVH files of ../shared/data are absent")
 each_file = pytest.mark.parametrize("path", BVH_FILES, ids=lambda path: path.stem)

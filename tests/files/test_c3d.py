@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.motions import DATA, damaged
 
 from muybridge.errors import InputError
 from muybridge.files import c3d as c3d_module
 from muybridge.files.c3d import read_c3d, write_c3d
 from muybridge.motion.markers import Markers
+from tests.motions import DATA, damaged
 
 FILES = sorted((DATA / "c3d").glob("*.c3d"))
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}

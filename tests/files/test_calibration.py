@@ -10,11 +10,11 @@ import torch
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from tests.demo import demo_folder, demo_trial
 
 from muybridge.errors import InputError
 from muybridge.files.calibration import match_cameras, read_calibration, write_calibration
 from muybridge.geometry.camera import Cameras
+from tests.demo import demo_folder, demo_trial
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 FIELDS = ("size_px", "matrix", "distortion", "rotation", "translation")

@@ -13,13 +13,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.motions import clip_makers, damaged, random_clip
 from torch import Tensor
 
 from muybridge.errors import InputError
 from muybridge.files.clip import load_clip, load_markers, save_clip, save_markers
 from muybridge.motion.clip import Clip
 from muybridge.motion.markers import Markers
+from tests.motions import clip_makers, damaged, random_clip
 
 
 def same(a: Any, b: Any) -> bool:

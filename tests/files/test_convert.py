@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.motions import random_clip
 
 from muybridge.errors import InputError
 from muybridge.files.clip import save_clip
@@ -12,6 +11,7 @@ from muybridge.files.convert import SUFFIXES, convert, markers_from_clip, read_m
 from muybridge.motion.clip import Clip
 from muybridge.motion.kinematics import forward_clip
 from muybridge.motion.markers import Markers
+from tests.motions import random_clip
 
 CLIPS, POINTS = SUFFIXES[:3], SUFFIXES[3:]
 

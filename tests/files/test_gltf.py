@@ -13,13 +13,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
-from tests.motions import BVH_FILES, clip_makers, damaged, random_clip
 
 from muybridge.errors import InputError
 from muybridge.files.bvh import read_bvh
 from muybridge.files.gltf import Interpolation, read_glb, write_glb
 from muybridge.motion.clip import Clip
 from muybridge.motion.kinematics import forward_clip
+from tests.motions import BVH_FILES, clip_makers, damaged, random_clip
 
 MODES = get_args(Interpolation)
 

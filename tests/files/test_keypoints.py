@@ -11,7 +11,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.demo import demo_trial
 
 from muybridge.errors import InputError
 from muybridge.files.keypoints import (
@@ -27,6 +26,7 @@ from muybridge.files.keypoints import (
     save_keypoints,
 )
 from muybridge.motion.keypoints import BODY_25, BODY_25B, COCO_17, HALPE_26, Keypoints
+from tests.demo import demo_trial
 
 FUZZ = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.motions import DATA, RATES, damaged
 
 from muybridge.errors import InputError
 from muybridge.files.trc import read_trc, write_trc
 from muybridge.motion.markers import Markers
+from tests.motions import DATA, RATES, damaged
 
 POSE2SIM = sorted((DATA / "footage").glob("*.trc"))
 

@@ -8,8 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
-from tests.demo import demo_cameras
-from tests.rigs import noisy, perturbed, ring, scattered, spoilt
 
 from muybridge.errors import InputError
 from muybridge.geometry.camera import Cameras
@@ -23,6 +21,8 @@ from muybridge.geometry.triangulation import (
     triangulate_linear,
     triangulate_soft,
 )
+from tests.demo import demo_cameras
+from tests.rigs import noisy, perturbed, ring, scattered, spoilt
 
 
 def _scene(cameras: Cameras, count: int, sigma_px: float, seed: int = 0):

@@ -5,12 +5,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from scipy.spatial.transform import Rotation
-from tests.motions import BVH_FILES, clip_makers, random_clip
 
 from muybridge.files.bvh import read_bvh
 from muybridge.geometry.rotation import conjugate, matrix_from_quaternion, multiply, rotate
 from muybridge.motion import kinematics
 from muybridge.motion.kinematics import forward, forward_clip
+from tests.motions import BVH_FILES, clip_makers, random_clip
 
 
 def scipy_pose(clip):

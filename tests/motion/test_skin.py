@@ -4,13 +4,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.motions import BVH_FILES, random_clip
 
 from muybridge.files.bvh import read_bvh
 from muybridge.geometry.rotation import matrix_from_quaternion
 from muybridge.motion.kinematics import forward_clip
 from muybridge.motion.skeleton import Skeleton
 from muybridge.motion.skin import body_skin, rest_positions, skinned
+from tests.motions import BVH_FILES, random_clip
 
 CHAIN = Skeleton(
     ("root", "elbow", "tip"),

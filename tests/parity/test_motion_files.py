@@ -11,12 +11,12 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from tests.motions import BVH_FILES, random_clip
 
 from muybridge.files.bvh import read_bvh, write_bvh
 from muybridge.files.gltf import Interpolation, read_glb, write_glb
 from muybridge.motion.clip import Clip
 from muybridge.motion.kinematics import forward_clip
+from tests.motions import BVH_FILES, random_clip
 
 NODE = Path(__file__).parents[1] / "node"
 MODES = get_args(Interpolation)

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.pose.pictures import multipose_pictures, thunder_pictures
 from torch import nn
 
 from muybridge.pose.runtime import (
@@ -27,6 +26,7 @@ from muybridge.pose.runtime import (
     load_network,
     make_runner,
 )
+from tests.pose.pictures import multipose_pictures, thunder_pictures
 
 HERE = Path(__file__).parent
 PICTURES = {

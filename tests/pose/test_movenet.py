@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tests.pose.pictures import multipose_pictures, thunder_pictures
 from torch.nn import functional
 
 from muybridge.pose.head import gather_cells, grid_rows_columns, joint_positions, row_column
@@ -10,6 +9,7 @@ from muybridge.pose.mobilenet import Convolution
 from muybridge.pose.movenet import MoveNet
 from muybridge.pose.multipose import MultiPose, _peaks
 from muybridge.pose.runtime import load_network
+from tests.pose.pictures import multipose_pictures, thunder_pictures
 
 
 @pytest.mark.parametrize(("size", "stride"), [(1, 1), (3, 1), (3, 2)])

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.pose.pictures import background, draw_figure
 
 from muybridge.errors import InputError
 from muybridge.pose import runtime
 from muybridge.pose.runtime import backend_sentence, make_runner
 from muybridge.pose.topdown import Person, PersonFinder, TopDown, _blend, _shrink, cut_square
+from tests.pose.pictures import background, draw_figure
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@
 import math
 
 import pytest
-from tests.studio.synthetic_take import Faults, synthetic_take
 
 from muybridge.studio.diagnosis import Diagnosis, diagnose, direction
 from muybridge.studio.measures import measure
+from tests.studio.synthetic_take import Faults, synthetic_take
 
 
 def _diagnose(faults: Faults | None = None, **options: int) -> Diagnosis:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.studio.browser import browse, picture
-from tests.studio.synthetic_take import Faults, joints_world, synthetic_take, write_videos
 
 from muybridge.capture.finding import Finding
 from muybridge.capture.take import Take
@@ -19,6 +17,8 @@ from muybridge.studio.pictures import take_pictures
 from muybridge.studio.playback import MISSING, SHOWN_FRAMES, playback
 from muybridge.studio.report import SCHEMA, write_report
 from muybridge.studio.strip import CELLS
+from tests.studio.browser import browse, picture
+from tests.studio.synthetic_take import Faults, joints_world, synthetic_take, write_videos
 
 
 def _report(take: Take, folder: Path) -> tuple[str, dict]:

@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.studio.browser import browse, picture
-from tests.studio.synthetic_take import SKELETON, synthetic_take, write_videos
 
 from muybridge.errors import InputError
 from muybridge.motion.keypoints import Keypoints
@@ -28,6 +26,8 @@ from muybridge.studio.exhibit import exhibit_clip, exhibit_markers, exhibit_take
 from muybridge.studio.figure import Capsule, figure, side_of
 from muybridge.studio.filmstrip import Filmstrip
 from muybridge.studio.viewer import view
+from tests.studio.browser import browse, picture
+from tests.studio.synthetic_take import SKELETON, synthetic_take, write_videos
 
 
 def _free_port() -> int:
