@@ -1,0 +1,1 @@
+"""Language models and classifiers, for plain text and for any other stream of tokens."""
