@@ -11,16 +11,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from tests.capture.test_associate import crossing, owners, shoot
-from tests.capture.test_sync import cut
-from tests.demo import demo_cameras, demo_people
-from tests.passersby import Faults, rig
 
 from muybridge.capture.associate import AssociateOptions, associate
 from muybridge.capture.clock import Clocks, onto_one_clock
 from muybridge.capture.swaps import GROUPS, exchange, repair_swaps
 from muybridge.capture.sync import resample, synchronise
 from muybridge.motion.keypoints import Keypoints
+from tests.capture.test_associate import crossing, owners, shoot
+from tests.capture.test_sync import cut
+from tests.demo import demo_cameras, demo_people
+from tests.passersby import Faults, rig
 
 SEEDS = 8
 ONE_CAMERA = (
@@ -51,7 +51,11 @@ def recovery() -> None:
         (0.0, *(float(v) for v in 60.0 * torch.rand(3, generator=generator) - 30.0))
         for _ in range(SEEDS)
     ]
-    groups = {"one camera": ONE_CAMERA, f"random, {SEEDS} seeds": drawn, "extreme": ALL_AT_ONCE}
+    groups = {
+        "one camera": ONE_CAMERA,
+        f"random, {SEEDS} seeds": drawn,
+        "all cameras at once": ALL_AT_ONCE,
+    }
     for title, cases in groups.items():
         errors = []
         for truth in cases:

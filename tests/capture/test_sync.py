@@ -4,8 +4,6 @@ from functools import partial
 
 import pytest
 import torch
-from tests.demo import demo_cameras, demo_people
-from tests.passersby import FPS, Faults, circle, film, rig, straight, walk
 from torch import Tensor
 
 from muybridge.capture.associate import AssociateOptions, associate
@@ -16,6 +14,8 @@ from muybridge.capture.sync import Sync, SyncOptions, resample, synchronise
 from muybridge.errors import InputError
 from muybridge.geometry.epipolar import epipolar_pair, world_rays
 from muybridge.motion.keypoints import Keypoints
+from tests.demo import demo_cameras, demo_people
+from tests.passersby import FPS, Faults, circle, film, rig, straight, walk
 
 
 def shoot(
@@ -123,7 +123,7 @@ def test_demo_is_synchronous() -> None:
     ],
 )  # fmt: skip
 def test_offsets_injected_into_the_demo_are_recovered(truth: tuple[float, ...]) -> None:
-    """Its calibration is biased by up to 15 px, and only 70 frames overlap."""
+    """The calibration is biased by up to 15 px, and only 70 frames overlap."""
     found = synchronise(delayed(demo_people(), list(truth)), demo_cameras())
     assert errors(found, list(truth)) < 0.25
     assert found.dropped == ()
@@ -154,17 +154,17 @@ def test_half_an_hour_is_searched_in_spans() -> None:
     assert max(s.starts[0] + s.length for s in spans) == 108_000
 
 
-@pytest.mark.parametrize("frames", [4000])
-def test_long_takes_with_drift_and_a_jump(frames: int) -> None:
+def test_long_takes_with_drift_and_a_jump() -> None:
+    frames = 2400
     t = torch.arange(frames, dtype=torch.float64)
     instants = t.expand(3, -1) + torch.tensor([[0.0], [12.3], [-40.0]])
     instants = instants * torch.tensor([[1.0], [1.001], [1.0]])
-    instants = torch.where((t >= 2500) & (torch.arange(3) == 2)[:, None], instants + 4.0, instants)
+    instants = torch.where((t >= 1500) & (torch.arange(3) == 2)[:, None], instants + 4.0, instants)
     found = synchronise(shoot(instants, 6), rig(3))
     (jump,) = found.dropped
     assert (jump.camera, jump.count) == ("cam3", 4)
-    assert abs(jump.frame - 2500) <= 2
-    assert float(found.drift[1]) == pytest.approx(0.001, abs=5e-5)
+    assert abs(jump.frame - 1500) <= 2
+    assert float(found.drift[1]) == pytest.approx(0.001, abs=1e-4)
     for c in range(3):
         gap = (found.clocks.instants(c, frames) - instants[c]).abs()
         assert float(gap.quantile(0.99)) < 0.25

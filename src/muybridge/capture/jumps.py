@@ -6,6 +6,7 @@ C cameras, S instants (frames of camera 0), D whole-frame deviations from a stea
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,15 @@ from torch import Tensor
 
 from muybridge.capture.clock import Dropped
 from muybridge.capture.offsets import RayTracks
-from muybridge.capture.timefit import Fit, fit_clocks, mean_cost, unbiased_residual, views_at
+from muybridge.capture.timefit import (
+    FIT_STEPS,
+    PHASES,
+    Fit,
+    fit_clocks,
+    mean_cost,
+    unbiased_residual,
+    views_at,
+)
 from muybridge.geometry.epipolar import signed_distance_px
 
 __all__ = ["JUMP_COST", "deviation_costs", "find_jumps"]
@@ -22,6 +31,7 @@ __all__ = ["JUMP_COST", "deviation_costs", "find_jumps"]
 REACH_FRAMES = 10  # deviations tried on either side of the fitted clock
 PROPOSE = 0.45  # mean robust cost, summed over frames, that a jump must save to be tried
 JUMP_COST = 0.8  # and to be believed, after everything was fitted again
+ZERO_COST = 0.1  # of two counts that do equally well, the one that needs no offset besides
 TRIAL_STEPS = 4
 SEARCH_INSTANTS = 200  # spread over the take; a search over more only takes longer
 MOST_JUMPS = 8
@@ -106,22 +116,30 @@ def _with_one_more(tracks: RayTracks, fit: Fit, instants: Tensor) -> Fit | None:
     start_cost = mean_cost(tracks, fit.clocks, chosen, fit.residual_px)
     drifting = tuple(fit.clocks.drift.nonzero()[:, 0].tolist())
 
-    def trial(jump: Dropped, near: Fit) -> _Trial:
+    def trial(jump: Dropped, near: Fit, thorough: bool = False) -> _Trial:
         moved = replace(near.clocks, dropped=_merged(fit.clocks.dropped, jump))
-        fitted = fit_clocks(tracks, moved, chosen, drifting, TRIAL_STEPS)
+        steps, phases = (FIT_STEPS, PHASES) if thorough else (TRIAL_STEPS, (0.0,))
+        fitted = fit_clocks(tracks, moved, chosen, drifting, steps, phases)
         return _Trial(mean_cost(tracks, fitted.clocks, chosen, fit.residual_px), jump, fitted)
 
     best = trial(max(proposals, key=lambda p: p[0])[1], fit)
     for counts, frames in SEARCH:
         start = best
-        for more in counts:
-            for later in frames:
-                old = start.jump
-                jump = replace(old, frame=max(old.frame + later, 1), count=old.count + more)
-                best = min(best, trial(jump, start.fit), key=lambda t: t.cost)
+        for more, later in product(counts, frames):
+            old = start.jump
+            jump = replace(old, frame=max(old.frame + later, 1), count=old.count + more)
+            best = min(best, trial(jump, start.fit), key=lambda t: t.cost)
+    near = [replace(best.jump, count=best.jump.count + more) for more in (-1, 0, 1)]
+    settled = [trial(jump, best.fit, thorough=True) for jump in near if jump.count]
+    best = min(settled, key=lambda t: t.cost * len(instants) + ZERO_COST * _unlike_zero(t.fit))
     if (start_cost - best.cost) * len(instants) < JUMP_COST:
         return None
     return fit_clocks(tracks, best.fit.clocks, instants, drifting)
+
+
+def _unlike_zero(fit: Fit) -> float:
+    """How far the cameras are from having started together, at most one frame for each."""
+    return float(fit.clocks.offsets_frames.abs().clamp_max(1.0).sum())
 
 
 def _proposal(

@@ -20,7 +20,7 @@ __all__ = ["Span", "clocks_of_spans", "plan_spans"]
 
 WHOLE_TAKE_FRAMES = 1200  # shorter takes are fitted in one piece
 SPAN_FRAMES = 240
-SPANS = 16
+SPANS = 16  # at most
 NEXT_REACH = 20  # offsets tried around that of the neighbouring span
 JUMP_FRAMES = 0.8  # a step between spans larger than this is a jump, not noise
 
@@ -49,8 +49,9 @@ def plan_spans(frames: int, cameras: int, reach: int) -> list[Span]:
     if frames <= WHOLE_TAKE_FRAMES:
         return [Span((0,) * cameras, frames, reach, whole=True)]
     length = SPAN_FRAMES + 2 * reach
-    starts = torch.linspace(0, frames - length, SPANS).long().tolist()
-    middle = SPANS // 2
+    count = min(SPANS, frames // SPAN_FRAMES)
+    starts = torch.linspace(0, frames - length, count).long().tolist()
+    middle = count // 2
     order = starts[middle:] + starts[:middle][::-1]
     return [Span((start,) * cameras, length, reach) for start in order]
 

@@ -34,8 +34,8 @@ __all__ = ["Dropped", "Sync", "SyncOptions", "resample", "synchronise"]
 
 MIN_GAIN = 1.0  # frames over the take below which a drift is not believed
 MAX_DRIFT = 0.01  # more is not a clock but something else
-FACE = ("nose", "eye", "ear")
-FACE_WEIGHT = 0.3  # these mean different points in different views, more than other joints do
+FACE = ("nose", "eye", "ear", "head", "neck")
+FACE_WEIGHT = 0.2  # these mean different points in different views, more than other joints do
 BACKGROUND = 0.6  # people smaller than this share of the most prominent one do not decide
 
 
@@ -55,7 +55,7 @@ class SyncOptions:
 
     max_offset_frames: int = 65
     min_confidence: float = 0.2
-    smooth_frames: float = 2.0
+    smooth_frames: float = 1.5
     significance: float = 1.5
     smallest_frames: float = 0.25
     min_frames: int = 15

@@ -17,16 +17,22 @@ from muybridge.capture.clock import Clocks
 from muybridge.capture.offsets import RayTracks
 from muybridge.geometry.epipolar import signed_distance_px
 
-__all__ = ["Fit", "Views", "fit_clocks", "mean_cost", "unbiased_residual", "views_at"]
+__all__ = [
+    "FIT_STEPS", "PHASES", "Fit", "Views", "fit_clocks", "mean_cost",
+    "unbiased_residual", "views_at",
+]  # fmt: skip
 
 BLOCK_FRAMES = 25  # errors of a detector and of a calibration stay alike for about so long
 BIAS_FRAMES = 150  # the bias of a pair and joint is taken as constant for so long
 MIN_SCALE_PX = 1.0
 SYSTEMATIC = 0.1  # share of the residual that is alike in all frames and does not average out
-FIT_STEPS = 15
-SETTLED_FRAMES = 2e-3
+FIT_STEPS = 30
+SETTLED_FRAMES = 5e-4
+SCALE_MEDIANS = 0.8  # scale of the robust cost, in medians of the residual
 START_SCALE_PX = 8.0
 BIAS_STEPS = 4
+PHASES = (0.0, 0.5)  # frames; on whole frames alone a detector's rounding pulls to whole offsets
+RELAXATION = 1.7  # reweighted steps are short by about so much; the goal is the same
 
 
 class Fit(NamedTuple):
@@ -146,6 +152,14 @@ def _normal_equations(
     return _Normal(matrix, score, of_joint, samples, torch.cat(residuals))
 
 
+def _sum(parts: list[_Normal]) -> _Normal:
+    """Normal equations of several sets of instants, which share their clusters."""
+    matrix, score, of_joint, samples = (
+        torch.stack([part[i] for part in parts]).sum(0) for i in range(4)
+    )
+    return _Normal(matrix, score, of_joint, samples, torch.cat([p.residuals for p in parts]))
+
+
 def _slopes(
     moved: dict[int, Tensor],
     distance: Tensor,
@@ -173,6 +187,7 @@ def fit_clocks(
     instants: Float[Tensor, " s"],
     drifting: tuple[int, ...] = (),
     steps: int = FIT_STEPS,
+    phases: tuple[float, ...] = PHASES,
 ) -> Fit:
     """Refine offsets (and drifts) by Gauss-Newton with robust weights.
 
@@ -187,17 +202,26 @@ def fit_clocks(
         instants: Frames of camera 0 to use.
         drifting: Cameras (not 0) whose rate is fitted too.
         steps: Most iterations.
+        phases: Shifts of the instants, frames, that are all used.
     References:
         Liang & Zeger, Longitudinal data analysis using generalized linear models, Biometrika 73,
         1986 (the clustered sandwich covariance).
     """
     cameras, scale = len(tracks.rays), START_SCALE_PX
     for _ in range(steps):
-        normal = _normal_equations(tracks, views_at(tracks, clocks, instants), scale, drifting)
+        normal = _sum(
+            [
+                _normal_equations(
+                    tracks, views_at(tracks, clocks, instants + phase), scale, drifting
+                )
+                for phase in phases
+            ]
+        )
         spread = normal.residuals.abs()
-        scale = max(float(spread.median()) if len(spread) else 0.0, MIN_SCALE_PX)
+        median = max(float(spread.median()) if len(spread) else 0.0, MIN_SCALE_PX)
+        scale = SCALE_MEDIANS * median
         inverse = _inverse(normal.matrix)
-        step = -inverse @ normal.score.sum(0)
+        step = -RELAXATION * (inverse @ normal.score.sum(0))
         step[: cameras - 1] = step[: cameras - 1].clamp(-1.0, 1.0)
         step[cameras - 1 :] = step[cameras - 1 :].clamp(-2e-3, 2e-3)
         clocks = _moved(clocks, step, drifting)
@@ -206,7 +230,7 @@ def fit_clocks(
     clusters = sum(x.T @ x for x in (normal.score, normal.score_of_joint))
     variance = (inverse @ clusters @ inverse).diagonal()
     slope_square = normal.matrix.diagonal() / normal.samples.clamp_min(1e-9)
-    spread_px = 1.4826 * scale
+    spread_px = 1.4826 * median
     variance = variance + (SYSTEMATIC * spread_px) ** 2 / slope_square.clamp_min(1e-12)
     return Fit(clocks, variance.sqrt(), spread_px)
 
