@@ -13,7 +13,6 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "muybridge"
 FILES = sorted(SOURCE.rglob("*.py"))
 VALUE = "<value>"  # stands for what is only known at run time
-PASSED_ON = f"{VALUE}: {VALUE}"  # a reader puts the file's path before its parser's sentence
 SAYS_WHAT_CAME = (" got ", " found ")
 
 
@@ -52,8 +51,8 @@ def _messages(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _faults(message: str) -> list[str]:
-    if message == PASSED_ON:
-        return []
+    if not message.replace(VALUE, "").strip(" :"):
+        return []  # known at run time only: a reader puts the path before its parser's sentence
     sentence, _, advice = message.removeprefix(f"{VALUE}: ").partition("; ")
     faults = [] if sentence.startswith("expected ") else ["does not begin with 'expected'"]
     if not any(word in f"{sentence} " for word in SAYS_WHAT_CAME):

@@ -8,6 +8,7 @@ C cameras, T frames, P person slots, J = 17 joints (COCO). Pixels of the upright
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from queue import Empty
 from typing import Any, Literal
@@ -37,6 +38,7 @@ __all__ = ["DetectOptions", "detect_videos", "detection_findings"]
 
 RATE_TOLERANCE = 1e-3  # relative difference of frame rates that still counts as equal
 POLL_S = 0.1
+MOST_WORKERS = 60  # Windows waits for no more processes than that
 
 Progress = Callable[[int, int], None]
 
@@ -61,6 +63,13 @@ class DetectOptions:
     workers: int = 2
     save_every: int = 50
     cache_folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise InputError(
+                f"expected 1 to {MOST_WORKERS} workers, got {self.workers}; give as many as the "
+                "computer has cores"
+            )
 
 
 def detect_videos(
@@ -210,6 +219,8 @@ class _Job:
         frames: list[Any] = []
         for picture in read_frames(self.video, start):
             if stopped():
+                if frames:
+                    yield Chunk.of(start, frames, last=False)
                 return
             frames.append(detect(picture))
             step(1)
@@ -256,8 +267,17 @@ _channel: Any = None  # in a worker: its queue of finished frames and the event 
 def _start_worker(queue: Any, stop: Any) -> None:
     global _channel
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which sets `stop`
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     _use_one_thread()
     _channel = (queue, stop)
+
+
+def _die_with_parent() -> None:
+    """A parent that was killed can stop nobody: its workers see that it is gone and go too."""
+    parent = parent_process()
+    assert parent is not None, "only workers watch"
+    parent.join()
+    os._exit(1)  # chunks are written whole or not at all, so nothing is spoilt
 
 
 def _work(job: _Job) -> list[Chunk]:

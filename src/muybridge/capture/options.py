@@ -7,6 +7,7 @@ from typing import Literal
 
 from muybridge.capture.associate import AssociateOptions
 from muybridge.capture.crop import parse_grid
+from muybridge.capture.detect import DetectOptions
 from muybridge.capture.solve import SolveOptions
 from muybridge.errors import InputError
 
@@ -23,6 +24,8 @@ class CaptureOptions:
         keypoints: Start from SESSION/keypoints instead of from the videos.
         fps: Frames a second of those keypoints where neither they nor videos tell it.
         backend: What runs the detector.
+        finder_side: Longer side of the picture in which people are looked for; see DetectOptions.
+        workers: Videos looked at at a time.
         grid: ROWSxCOLUMNS of a four-up video; found from the pictures when None.
         refine: "auto" refines the cameras from the person where that helps; "off" never does.
         people: Keep at most this many people; all that enough cameras saw when None.
@@ -36,6 +39,8 @@ class CaptureOptions:
     keypoints: bool = False
     fps: float | None = None
     backend: Literal["torch", "onnx"] = "torch"
+    finder_side: Literal[256, 512] = 256
+    workers: int = 2
     grid: str | None = None
     refine: Literal["auto", "off"] = "auto"
     people: int | None = None
@@ -54,7 +59,12 @@ class CaptureOptions:
             )
         if self.grid is not None:
             parse_grid(self.grid)
-        _ = self.identities, self.fitting  # these check their own values
+        _ = self.detection, self.identities, self.fitting  # these check their own values
+
+    @property
+    def detection(self) -> DetectOptions:
+        """Options of the stage that finds joints in pictures."""
+        return DetectOptions(self.finder_side, self.backend, workers=self.workers)
 
     @property
     def identities(self) -> AssociateOptions:

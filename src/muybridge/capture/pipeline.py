@@ -21,7 +21,7 @@ from muybridge.capture.associate import associate
 from muybridge.capture.calibrate import CalibrateOptions, calibrate_folder
 from muybridge.capture.calibration_folder import open_calibration_folder
 from muybridge.capture.crop import crop_video, read_crop, resolve_grid, unfold, write_crop
-from muybridge.capture.detect import DetectOptions, detect_videos, detection_findings
+from muybridge.capture.detect import detect_videos, detection_findings
 from muybridge.capture.finding import Finding
 from muybridge.capture.inspect import Inspection, inspect_videos
 from muybridge.capture.options import CaptureOptions
@@ -34,7 +34,7 @@ from muybridge.capture.stages import Outcome, Workshop
 from muybridge.capture.sync import SyncOptions, resample, synchronise
 from muybridge.capture.take import PersonTake, Take
 from muybridge.errors import InputError
-from muybridge.files.atomic import write_bytes, write_text
+from muybridge.files.atomic import remove_unfinished, write_bytes, write_text
 from muybridge.files.bvh import write_bvh
 from muybridge.files.c3d import write_c3d
 from muybridge.files.calibration import read_calibration, write_calibration
@@ -46,6 +46,7 @@ from muybridge.files.keypoints import (
     read_keypoints_folder,
     save_keypoints,
 )
+from muybridge.files.lock import locked
 from muybridge.files.trc import write_trc
 from muybridge.files.video import VideoInfo
 from muybridge.geometry.camera import Cameras
@@ -134,6 +135,15 @@ def capture(
         )
     session.check_out(folder)
     _check_room(folder)
+    with locked(job.path("lock")):
+        remove_unfinished(folder, deep=False)
+        remove_unfinished(job.shop.work)
+        return _capture(job)
+
+
+def _capture(job: _Job) -> Take:
+    """All stages one after the other."""
+    options = job.options
     inspection = _inspect(job)
     detected = job.path("keypoints.npz")
     if options.keypoints or inspection is None:
@@ -151,7 +161,7 @@ def capture(
     _refine(job, people, given)
     _reconstruct_and_solve(job, people)
     _write_record(job, inspection, names, fps)
-    return load_take(folder)
+    return load_take(job.shop.folder)
 
 
 def _check_views(options: CaptureOptions, names: Sequence[str]) -> None:
@@ -219,7 +229,7 @@ def _import(job: _Job, inspection: Inspection | None, target: Path) -> None:
 
 def _detect(job: _Job, inspection: Inspection, target: Path) -> None:
     """Keypoints from the videos; what an interrupted run had found is used."""
-    options = DetectOptions(backend=job.options.backend)
+    options = job.options.detection
     videos = [video.path for video in inspection.videos]
 
     def look() -> list[Finding]:
@@ -232,7 +242,8 @@ def _detect(job: _Job, inspection: Inspection, target: Path) -> None:
         save_keypoints(target, detections)
         return list(detection_findings(detections, options))
 
-    job.stage("detect", videos, options, [target], look)
+    result_bound = replace(options, workers=1)  # their number changes nothing
+    job.stage("detect", videos, result_bound, [target], look)
 
 
 def _calibrate(job: _Job, names: Sequence[str], videos: Sequence[VideoInfo]) -> Path:

@@ -65,6 +65,8 @@ def open_session(folder: Path) -> Session:
             f"expected videos in {folder / 'videos'} or detections in {folder / 'keypoints'}, "
             f"got neither; {LAYOUT}"
         )
+    for path in (folder.resolve(), *videos, *(keypoints.iterdir() if keypoints else ())):
+        _check_name(path)
     corrections = folder / "corrections.json"
     return Session(
         folder,
@@ -73,6 +75,17 @@ def open_session(folder: Path) -> Session:
         keypoints,
         corrections if corrections.is_file() else None,
     )
+
+
+def _check_name(path: Path) -> None:
+    """Names go into files of many formats; bytes without a meaning as text can be in none."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        shown = path.name.encode(errors="backslashreplace").decode()
+        raise InputError(
+            f"expected a name of readable characters in {path.parent}, got {shown}; rename it"
+        ) from None
 
 
 def list_videos(folder: Path) -> tuple[Path, ...]:

@@ -32,7 +32,7 @@ class Calibrate:
     def run(self) -> None:
         """Calibrate, print figures and findings, write the file."""
         from muybridge.capture.calibrate import CalibrateOptions, calibrate_folder
-        from muybridge.cli.progress import console, progress_bar, show_findings
+        from muybridge.cli.progress import progress_bar, say, show_findings
         from muybridge.files.calibration import write_calibration
 
         options = CalibrateOptions(metres_per_unit=METRES[self.unit])
@@ -44,9 +44,9 @@ class Calibrate:
                 result = calibrate_folder(folder, None, options, update)
         write_calibration(self.out, result.cameras)
         if result.rms_px is not None:
-            console.print(f"{len(result.cameras)} cameras, RMS {result.rms_px:.3f} px")
+            say(f"{len(result.cameras)} cameras, RMS {result.rms_px:.3f} px")
         show_findings(result.findings)
-        console.print(f"wrote {self.out}")
+        say(f"wrote {self.out}")
 
     def _one_video_a_camera(self, place: Path, update: Callable[[int, int], None]) -> Path:
         """The folder as it is, or its four-up videos cut into `place`."""

@@ -26,6 +26,10 @@ class Capture:
     """Frames a second of keypoints that come without videos."""
     backend: Literal["torch", "onnx"] = "torch"
     """What runs the detector; onnx is faster and needs `pip install muybridge[onnx]`."""
+    finder_side: Literal[256, 512] = 256
+    """Longer side of the picture in which people are looked for; 512 finds smaller people."""
+    workers: int = 2
+    """Videos looked at at a time, each in a process of its own."""
     grid: str | None = None
     """ROWSxCOLUMNS of a four-up video; found from the pictures when absent."""
     refine: Literal["auto", "off"] = "auto"
@@ -55,6 +59,8 @@ def run_capture(verb: Capture) -> Take:
         keypoints=verb.keypoints,
         fps=verb.fps,
         backend=verb.backend,
+        finder_side=verb.finder_side,
+        workers=verb.workers,
         grid=verb.grid,
         refine=verb.refine,
         people=verb.people,

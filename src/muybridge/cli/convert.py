@@ -20,8 +20,8 @@ class Convert:
 
     def run(self) -> None:
         """Convert and say so."""
-        from muybridge.cli.progress import console
+        from muybridge.cli.progress import say
         from muybridge.files.convert import convert
 
         convert(self.source, self.target)
-        console.print(f"wrote {self.target}")
+        say(f"wrote {self.target}")

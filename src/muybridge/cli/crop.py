@@ -25,11 +25,11 @@ class Crop:
     def run(self) -> None:
         """Find or read the rectangles, write them, then cut."""
         from muybridge.capture.crop import crop_video, read_crop, resolve_grid, write_crop
-        from muybridge.cli.progress import console, progress_bar
+        from muybridge.cli.progress import progress_bar, say
 
         views = read_crop(self.crop) if self.crop else resolve_grid(self.video, self.grid)
         with progress_bar("crop") as update:
             files = crop_video(self.video, views, self.out / "videos", update)
         write_crop(self.out / "crop.yaml", views)
         for file in files:
-            console.print(f"wrote {file}")
+            say(f"wrote {file}")

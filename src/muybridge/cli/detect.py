@@ -19,13 +19,17 @@ class Detect:
     """File to write; an interrupted detection goes on from OUT's folder."""
     backend: Literal["torch", "onnx"] = "torch"
     """What runs the networks."""
+    finder_side: Literal[256, 512] = 256
+    """Longer side of the picture in which people are looked for; 512 finds smaller people."""
+    workers: int = 2
+    """Videos looked at at a time, each in a process of its own."""
 
     def run(self) -> None:
         """Detect and write."""
         from muybridge.capture.detect import DetectOptions, detect_videos
         from muybridge.capture.inspect import inspect_videos
         from muybridge.capture.session import list_videos
-        from muybridge.cli.progress import console, progress_bar, show_findings
+        from muybridge.cli.progress import progress_bar, say, show_findings
         from muybridge.errors import InputError
         from muybridge.files.keypoints import save_keypoints
 
@@ -33,6 +37,7 @@ class Detect:
             raise InputError(
                 f"expected a folder with videos, found none at {self.session}; check the path"
             )
+        options = DetectOptions(self.finder_side, self.backend, workers=self.workers)
         inspection = inspect_videos(
             list_videos(self.session / "videos") or list_videos(self.session)
         )
@@ -40,9 +45,9 @@ class Detect:
         with progress_bar("detect") as update:
             keypoints = detect_videos(
                 [video.path for video in inspection.videos],
-                options=DetectOptions(backend=self.backend),
+                options=options,
                 partial_folder=self.out.parent / f".{self.out.stem}_partial",
                 on_progress=update,
             )
         save_keypoints(self.out, keypoints)
-        console.print(f"wrote {self.out}")
+        say(f"wrote {self.out}")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from muybridge.capture.pipeline import Listener
     from muybridge.capture.stages import Outcome
 
-__all__ = ["StageDisplay", "console", "progress_bar", "show_files", "show_findings"]
+__all__ = ["StageDisplay", "console", "progress_bar", "say", "show_files", "show_findings"]
 
 console = Console(highlight=False, soft_wrap=True)
 MARKS = {"info": "[dim]·[/dim]", "warning": "[yellow]![/yellow]", "error": "[red]x[/red]"}
@@ -38,6 +38,11 @@ PURPOSE = {
     "report.json": "every figure, for programs",
     "report.html": "open this first",
 }
+
+
+def say(text: str) -> None:
+    """One line as it is: brackets in it, such as those of a path, are no markup."""
+    console.print(escape(text))
 
 
 def _bar() -> Progress:
@@ -127,4 +132,4 @@ def show_files(folder: Path) -> None:
     """The results in an out folder and what each is for."""
     for path in sorted(p for p in folder.iterdir() if p.is_file()):
         purpose = PURPOSE.get(path.name, "another person" if path.stem.startswith("take_") else "")
-        console.print(f"  {path}  [dim]{purpose}[/dim]")
+        console.print(f"  {escape(str(path))}  [dim]{purpose}[/dim]")

@@ -23,7 +23,7 @@ class Solve:
     def run(self) -> None:
         """Solve and write."""
         from muybridge.capture.solve import SolveOptions, solve_take
-        from muybridge.cli.progress import console, show_findings
+        from muybridge.cli.progress import say, show_findings
         from muybridge.files.clip import load_markers
         from muybridge.files.convert import markers_from_clip, read_motion, write_motion
         from muybridge.motion.clip import Clip
@@ -34,4 +34,4 @@ class Solve:
         solution = solve_take(markers, SolveOptions(smoothness=self.smoothness))
         write_motion(self.out, solution.clip)
         show_findings(solution.findings)
-        console.print(f"wrote {self.out}")
+        say(f"wrote {self.out}")

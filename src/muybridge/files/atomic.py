@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "write_bytes", "write_text"]
+__all__ = ["remove_unfinished", "replacing", "write_bytes", "write_text"]
+
+MARK = ".unfinished-"  # in the names of temporary files, so that they can be told from any other
 
 
 @contextmanager
@@ -18,7 +20,8 @@ def replacing(path: Path) -> Iterator[Path]:
     On any exception, Ctrl-C included, the temporary file is removed and an older `path` stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    prefix = f".{path.stem}{MARK}"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -29,6 +32,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path, deep: bool = True) -> None:
+    """Remove what processes that were killed have left in a folder and, if `deep`, below.
+
+    Only for a folder in which nobody writes at the moment; see `files.lock`.
+    """
+    for path in list((folder.rglob if deep else folder.glob)(f".*{MARK}*")):
+        path.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write all of `data` or nothing."""
     with replacing(path) as temporary:
@@ -36,5 +48,5 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write all of `text` as UTF-8, or nothing."""
-    write_bytes(path, text.encode())
+    r"""Write all of `text` as UTF-8, or nothing; bytes that no encoding explains become \udcXX."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
