@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from jaxtyping import Float64, Int32, Int64, Integer
 from muybridge.errors import InputError
 from muybridge.language.corpus import Sentences
 from muybridge.language.ngram_counts import find_grams
-from muybridge.language.vocabulary import END_ID, START_ID, Vocabulary
+from muybridge.language.vocabulary import END_ID, START_ID, UNKNOWN_ID, Vocabulary
 
 __all__ = ["NgramModel", "Table"]
 
@@ -108,18 +109,20 @@ class NgramModel:
             parent = row[ends - 1]
             found = find_grams(table.keys, parent, ids[ends], size)
             weight = self._weights(length - 1, parent)
-            scores[ends] = np.where(
-                found >= 0, table.log_probability[found], weight + self._lower(scores[ends])
-            )
+            lower = scores if self.unseen == "backoff" else self._uniform[ids]
+            scores[ends] = np.where(found >= 0, table.log_probability[found], weight + lower[ends])
             row = np.full(len(ids), -1, dtype=np.int64)
             row[ends] = found
         return scores
 
-    def _lower(self, scores: Float64[np.ndarray, "q"]) -> Float64[np.ndarray, "q"]:
-        """What a word gets that was not seen, before the weight of its history."""
-        if self.unseen == "uniform":
-            return np.full(len(scores), -np.log10(self.vocabulary.outcomes))
-        return scores
+    @cached_property
+    def _uniform(self) -> Float64[np.ndarray, "v"]:
+        """log10 of the uniform distribution over the words that can come next."""
+        logs = np.full(len(self.vocabulary), -np.log10(self.vocabulary.outcomes))
+        logs[START_ID] = -np.inf
+        if self.vocabulary.closed:
+            logs[UNKNOWN_ID] = -np.inf
+        return logs
 
     def _weights(self, length: int, row: Int64[np.ndarray, "q"]) -> Float64[np.ndarray, "q"]:
         weights = self.tables[length - 1].log_weight
@@ -136,10 +139,7 @@ class NgramModel:
         for length in range(1, len(kept) + 1):
             row = self._find(kept[len(kept) - length :])
             if self.unseen == "uniform":
-                result = np.full(len(result), 1.0 / self.vocabulary.outcomes)
-                result[START_ID] = 0.0
-                if self.vocabulary.closed:
-                    result[0] = 0.0
+                result = 10.0**self._uniform
             if row < 0:
                 continue
             result *= 10.0 ** self.tables[length - 1].log_weight[row]

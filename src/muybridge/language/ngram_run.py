@@ -174,21 +174,22 @@ def _model(path: Path, config: dict[str, Any], vocabulary: Vocabulary) -> NgramM
         Table(*(arrays[f"{part}.{n}"] for part in ("keys", "log_probability", "log_weight")))
         for n in range(1, int(config["order"]) + 1)
     )
-    below = len(vocabulary)
-    for order, table in enumerate(tables, start=1):
-        _check(path, order, table, len(vocabulary) if order == 1 else below * len(vocabulary))
+    below = 1
+    for table in tables:
+        _check(path, table, below, len(vocabulary))
         below = len(table)
     return NgramModel(
         vocabulary, tables, config["unseen"], str(config["method"]), tuple(config["notes"])
     )
 
 
-def _check(path: Path, order: int, table: Table, keys_end: int) -> None:
+def _check(path: Path, table: Table, below: int, size: int) -> None:
+    """A table's keys must ascend and name rows of the order below, which has `below` rows."""
     keys = table.keys
-    ascending = bool(np.all(keys[1:] > keys[:-1])) and len(keys) > 0
-    fits = ascending and keys[0] >= 0 and keys[-1] < keys_end
+    fits = len(keys) > 0 and bool(np.all(keys[1:] > keys[:-1]))
+    fits = fits and 0 <= keys[0] and keys[-1] < below * size and (below > 1 or len(keys) == size)
     if not fits or table.log_probability.shape != keys.shape:
         raise InputError(
-            f"{path}: expected a table of order {order} that fits the config's words, found one "
-            "that does not; the two files are not of one run, train again"
+            f"{path}: expected tables that fit the config's {size} words, found one that does not; "
+            "the two files are not of one run, train again"
         )
