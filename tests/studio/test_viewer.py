@@ -14,14 +14,9 @@ import pytest
 import torch
 
 from muybridge.errors import InputError
+from muybridge.files.keypoints import Correction
 from muybridge.motion.keypoints import Keypoints
-from muybridge.studio.corrections import (
-    Correction,
-    add_correction,
-    own_frame,
-    read_corrections,
-    slot_of,
-)
+from muybridge.studio.corrections import add_correction, own_frame, saved_corrections, slot_of
 from muybridge.studio.exhibit import exhibit_clip, exhibit_markers, exhibit_take, open_exhibit
 from muybridge.studio.figure import Capsule, figure, side_of
 from muybridge.studio.filmstrip import Filmstrip
@@ -131,13 +126,14 @@ def test_figure_grows_with_the_body() -> None:
 
 def test_corrections_are_kept_and_replaced(tmp_path: Path) -> None:
     path = tmp_path / "corrections.json"
-    assert read_corrections(path) == ()
+    assert saved_corrections(path) == ()
     first = Correction("cam01", 3, 0, "left_wrist", 10.0, 20.0)
     add_correction(path, first)
     add_correction(path, Correction("cam02", 3, 0, "left_wrist", 1.0, 2.0))
     entries = add_correction(path, replace(first, x=11.5))
-    assert len(entries) == 2
-    assert read_corrections(path) == entries
+    entries = add_correction(path, Correction("cam02", 4, 0, "nose", None, None))  # hidden
+    assert len(entries) == 3
+    assert saved_corrections(path) == entries
     assert json.loads(path.read_text())[0] == {
         "camera": "cam01", "frame": 3, "person": 0, "joint": "left_wrist", "x": 11.5, "y": 20.0,
     }  # fmt: skip
@@ -147,7 +143,7 @@ def test_corrections_are_kept_and_replaced(tmp_path: Path) -> None:
 def test_broken_corrections_are_named_and_kept(text: str, tmp_path: Path) -> None:
     path = tmp_path / "corrections.json"
     path.write_text(text)
-    with pytest.raises(InputError, match="mend or remove"):
+    with pytest.raises(InputError, match=r"corrections\.json"):
         add_correction(path, Correction("a", 0, 0, "nose", 0.0, 0.0))
     assert path.read_text() == text
 
@@ -239,7 +235,7 @@ def test_editor_saves_what_is_set(tmp_path: Path) -> None:
         panel.write()
     finally:
         studio.close()
-    (saved,) = read_corrections(tmp_path / "corrections.json")
+    (saved,) = saved_corrections(tmp_path / "corrections.json")
     assert saved.place == ("cam02", 2, 0, "left_knee")
     assert (saved.x, saved.y) == pytest.approx((100.0, float(detected[1])), abs=0.01)
 

@@ -32,8 +32,9 @@ from muybridge.files.pose_json import (
 from muybridge.motion.keypoints import BODY_25, BODY_25B, COCO_17, HALPE_26, Keypoints
 
 __all__ = [
-    "Correction", "apply_corrections", "load_keypoints", "read_coco", "read_corrections",
-    "read_halpe", "read_keypoints_folder", "read_openpose", "save_corrections", "save_keypoints",
+    "CORRECTIONS_FILE", "Correction", "apply_corrections", "load_keypoints", "read_coco",
+    "read_corrections", "read_halpe", "read_keypoints_folder", "read_openpose", "save_corrections",
+    "save_keypoints",
 ]  # fmt: skip
 
 Order = Literal["auto", "body_25", "body_25b"]
@@ -100,9 +101,7 @@ def read_coco(file_per_camera: Places, fps: float | None) -> Keypoints:
     Raises:
         InputError: As `read_keypoints_folder`, or if the file has other joints.
     """
-    places = file_per_camera
-    files = _camera_files(places) if isinstance(places, Path) else places
-    return _keypoints(_views(files, read_frame_list), fps, counts=(17, 133))
+    return _read_lists(file_per_camera, fps, (17, 133))
 
 
 def read_halpe(file_per_camera: Places, fps: float | None) -> Keypoints:
@@ -114,9 +113,12 @@ def read_halpe(file_per_camera: Places, fps: float | None) -> Keypoints:
     Raises:
         InputError: As `read_keypoints_folder`, or if the file has other joints.
     """
-    places = file_per_camera
+    return _read_lists(file_per_camera, fps, (26, 136))
+
+
+def _read_lists(places: Places, fps: float | None, counts: tuple[int, ...]) -> Keypoints:
     files = _camera_files(places) if isinstance(places, Path) else places
-    return _keypoints(_views(files, read_frame_list), fps, counts=(26, 136))
+    return _keypoints(_views(files, read_frame_list), fps, counts=counts)
 
 
 def _camera_folders(folder: Path) -> dict[str, Path]:
@@ -338,6 +340,11 @@ class Correction:
     joint: str
     x: float | None
     y: float | None
+
+    @property
+    def place(self) -> tuple[str, int, int, str]:
+        """What is corrected: a file holds one entry for each."""
+        return self.camera, self.frame, self.person, self.joint
 
 
 def save_corrections(path: Path, corrections: Sequence[Correction]) -> None:

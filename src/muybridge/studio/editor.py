@@ -10,14 +10,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from muybridge.errors import InputError
-from muybridge.studio.corrections import (
-    NAME,
-    Correction,
-    add_correction,
-    own_frame,
-    read_corrections,
-    slot_of,
-)
+from muybridge.files.keypoints import CORRECTIONS_FILE, Correction
+from muybridge.studio.corrections import add_correction, own_frame, saved_corrections, slot_of
 from muybridge.studio.exhibit import Exhibit
 from muybridge.studio.stage import Studio, set_value
 
@@ -103,7 +97,7 @@ class Editor:
     def _start(self) -> tuple[float, float]:
         saved = {c.place: c for c in self._saved()}
         old = saved.get(self._correction().place)
-        if old is not None:
+        if old is not None and old.x is not None and old.y is not None:
             return old.x, old.y
         person = self.take.people[self.person_index]
         joint = person.keypoints.joints.index(self.joint.value)
@@ -139,7 +133,7 @@ class Editor:
         folder = self.studio.exhibit.folder
         assert folder is not None, "corrections need a folder"
         try:
-            add_correction(folder / NAME, self._correction())
+            add_correction(folder / CORRECTIONS_FILE, self._correction())
         except (InputError, OSError) as error:
             self.note.content = f"Not saved: {error}"
             return
@@ -147,13 +141,13 @@ class Editor:
 
     def _saved(self) -> tuple[Correction, ...]:
         folder = self.studio.exhibit.folder
-        return read_corrections(folder / NAME) if folder is not None else ()
+        return saved_corrections(folder / CORRECTIONS_FILE) if folder is not None else ()
 
     def _count(self) -> str:
         count = len(self._saved())
         if not count:
-            return f"Saved corrections go to {NAME}."
-        return f"{count} in {NAME}. Run `muybridge capture` again to use them."
+            return f"Saved corrections go to {CORRECTIONS_FILE}."
+        return f"{count} in {CORRECTIONS_FILE}. Run `muybridge capture` again to use them."
 
     def _look(self, event: viser.GuiEvent[viser.GuiButtonHandle]) -> None:
         if event.client is not None:
