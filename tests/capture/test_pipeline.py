@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from muybridge.capture.stages import Outcome
 from muybridge.errors import InputError
 from muybridge.files.bvh import read_bvh
 from muybridge.files.calibration import read_calibration, write_calibration
+from muybridge.files.clip import load_learned, save_learned
 from muybridge.files.gltf import read_glb
 from muybridge.files.keypoints import Correction, save_corrections
 from muybridge.files.trc import read_trc
@@ -71,6 +73,23 @@ def test_results_are_near_the_truth(out: Path) -> None:
     assert float(error.median()) < 0.02
     assert len(person.clip) == FRAMES
     assert person.clip.fps == 30.0
+
+
+def test_what_refinement_learned_lies_beside_the_cameras(session: Path, out: Path) -> None:
+    take = load_take(out)
+    assert take.detector_offset_px is not None
+    assert take.detector_offset_px.shape == (4, len(take.people[0].keypoints.joints), 2)
+    offset = torch.full_like(take.detector_offset_px, 3.0)
+    offset[1::2] = -3.0
+    path = session.parent / "learned" / "work" / "refine.npz"
+    shutil.copytree(out, session.parent / "learned")
+    save_learned(path, offset, load_learned(path)[1])
+    told, diary = _capture(session, session.parent / "learned")
+    assert "refine" in diary.ran(), "a changed artefact is made again, not believed"
+    torch.testing.assert_close(told.detector_offset_px, take.detector_offset_px)
+    off, _ = _capture(session, session.parent / "learned", refine="off")
+    assert off.detector_offset_px is not None
+    assert not bool(off.detector_offset_px.any())
 
 
 def test_files_hold_the_same_motion(out: Path) -> None:

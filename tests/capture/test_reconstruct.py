@@ -8,6 +8,7 @@ import torch
 from muybridge.capture import reconstruct as module
 from muybridge.capture.reconstruct import ReconstructOptions, reconstruct, unbias
 from muybridge.capture.refine import refine_cameras
+from muybridge.capture.trajectories import bone_pairs
 from muybridge.errors import InputError
 from muybridge.geometry.triangulation import reprojection_px
 from muybridge.motion.markers import Markers
@@ -113,6 +114,35 @@ def test_a_hand_edit_changes_its_joint_and_little_else() -> None:
     others = [j for j in range(len(JOINTS)) if j != wrist]
     assert float(moved[:, others].max()) < 0.3 * float(moved[30, wrist])
     assert float(moved[100:].max()) < 1e-4
+
+
+def test_a_joint_set_by_hand_is_believed_against_the_other_views() -> None:
+    """Two of four cameras are corrected; the other two stay off by much more than the noise."""
+    views = walk_views(sigma_px=4.0, dropped=0.0, gross=0.0)
+    wrist, frame = JOINTS.index("left_wrist"), 60
+    there = views.points_world[frame, wrist]
+    aside = there + torch.tensor([0.05, 0.03, 0.0], dtype=torch.float64)
+    points_px = views.keypoints.points_px.clone()
+    points_px[:, frame, 0, wrist] = views.cameras.project(aside.unsqueeze(0))[:, 0]
+    corrected = torch.zeros(points_px.shape[:-1], dtype=torch.bool)
+    corrected[:2, frame, 0, wrist] = True
+    points_px[:2, frame, 0, wrist] = views.cameras.project(there.unsqueeze(0))[:2, 0]
+    doubted = replace(views.keypoints, points_px=points_px)
+    believed = replace(doubted, corrected=corrected)
+    error = [
+        float((reconstruct(k, views.cameras).points_world[frame, wrist] - there).norm())
+        for k in (doubted, believed)
+    ]
+    assert error[1] < 0.012
+    assert error[1] < 0.5 * error[0]
+
+
+def test_unknown_bone_lengths_are_estimated() -> None:
+    views = walk_views(dropped=0.0, gross=0.0)
+    bones = torch.full((len(bone_pairs(JOINTS)),), torch.nan, dtype=torch.float64)
+    told = reconstruct(views.keypoints, views.cameras, ReconstructOptions(bone_lengths=bones))
+    own = reconstruct(views.keypoints, views.cameras)
+    torch.testing.assert_close(told.points_world, own.points_world, equal_nan=True)
 
 
 def test_offsets_are_taken_off_except_by_hand() -> None:

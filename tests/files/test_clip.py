@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from muybridge.errors import InputError
-from muybridge.files.clip import load_clip, load_markers, save_clip, save_markers
+from muybridge.files.clip import (
+    load_clip,
+    load_learned,
+    load_markers,
+    save_clip,
+    save_learned,
+    save_markers,
+)
 from muybridge.motion.clip import Clip
 from muybridge.motion.markers import Markers
 from tests.motions import clip_makers, damaged, random_clip
@@ -66,6 +73,20 @@ def test_everything_of_markers_returns(tmp_path: Path) -> None:
     bare = Markers(markers.names, markers.points_world, 10.0)
     save_markers(tmp_path / "b.npz", bare)
     assert same(load_markers(tmp_path / "b.npz"), bare)
+
+
+def test_what_refinement_learned_returns_and_damage_is_named(tmp_path: Path) -> None:
+    offset, bones = torch.randn(3, 5, 2, dtype=torch.float64), torch.rand(4, dtype=torch.float64)
+    bones[1] = torch.nan
+    path = tmp_path / "refine.npz"
+    save_learned(path, offset, bones)
+    torch.testing.assert_close(load_learned(path), (offset, bones), equal_nan=True)
+    save_learned(path, offset[..., :1], bones)
+    with pytest.raises(InputError, match="make it again"):
+        load_learned(path)
+    path.write_bytes(b"PK")
+    with pytest.raises(InputError, match="damaged"):
+        load_learned(path)
 
 
 def test_equal_content_gives_equal_bytes_and_numpy_reads_them(tmp_path: Path) -> None:

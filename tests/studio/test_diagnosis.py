@@ -1,8 +1,10 @@
 """The right sentence appears when a fault is injected, and does not on clean data."""
 
 import math
+from dataclasses import replace
 
 import pytest
+import torch
 
 from muybridge.studio.diagnosis import Diagnosis, diagnose, direction
 from muybridge.studio.measures import measure
@@ -63,6 +65,26 @@ def test_bias_and_lag_together_are_told_apart() -> None:
     assert cameras[1].lag_frames == pytest.approx(2.0, abs=0.25)
     assert abs(cameras[0].lag_frames) < 0.1
     assert math.hypot(*cameras[0].bias_px) < 1.0
+
+
+def test_known_detector_offsets_are_taken_off_and_raw_figures_leave_them_in() -> None:
+    clean = synthetic_take()
+    person = clean.people[0]
+    shape = (4, len(person.keypoints.joints), 2)
+    generator = torch.Generator().manual_seed(5)
+    offset = 9.0 * torch.randn(shape, generator=generator, dtype=torch.float64)
+    shifted = person.keypoints.points_px + offset[:, None, None]
+    by_hand = torch.zeros(shifted.shape[:-1], dtype=torch.bool)
+    by_hand[0, :, :, 5] = True
+    shifted = torch.where(by_hand.unsqueeze(-1), person.keypoints.points_px, shifted)
+    keypoints = replace(person.keypoints, points_px=shifted, corrected=by_hand)
+    people = (replace(person, keypoints=keypoints),)
+    known = measure(replace(clean, people=people, detector_offset_px=offset))
+    unknown = measure(replace(clean, people=people))
+    assert known.median_px == pytest.approx(measure(clean).median_px, abs=1e-6)
+    assert known.median_raw_px == pytest.approx(unknown.median_px, abs=1e-6)
+    assert known.median_raw_px > 5.0 * known.median_px
+    assert known.cameras[0].median_raw_px > known.cameras[0].median_px
 
 
 @pytest.mark.parametrize("frames", [-2.0, -0.5, 0.75, 3.0])

@@ -88,7 +88,8 @@ def test_findings_of_the_stages_are_shown_with_ours(tmp_path: Path) -> None:
     html, figures = _report(take, tmp_path)
     assert [f["severity"] for f in figures["findings"]][:2] == ["error", "warning"]
     assert html.index("A lens was covered.") < html.index("cam03 is biased by 14 px")
-    assert "run with --refine" in html
+    assert "Recalibrate cam03, or run without <code>--refine off</code>" in html
+    assert figures["median_raw_px"] == figures["median_px"], "no offsets were estimated"
 
 
 def test_positions_and_detections_survive_the_packing() -> None:

@@ -33,12 +33,21 @@ from muybridge.capture.solve import solve_take
 from muybridge.capture.stages import Outcome, Workshop
 from muybridge.capture.sync import SyncOptions, resample, synchronise
 from muybridge.capture.take import PersonTake, Take
+from muybridge.capture.threads import one_thread
+from muybridge.capture.trajectories import bone_pairs
 from muybridge.errors import InputError
 from muybridge.files.atomic import remove_unfinished, write_bytes, write_text
 from muybridge.files.bvh import write_bvh
 from muybridge.files.c3d import write_c3d
 from muybridge.files.calibration import read_calibration, write_calibration
-from muybridge.files.clip import load_clip, load_markers, save_clip, save_markers
+from muybridge.files.clip import (
+    load_clip,
+    load_learned,
+    load_markers,
+    save_clip,
+    save_learned,
+    save_markers,
+)
 from muybridge.files.gltf import write_glb
 from muybridge.files.keypoints import (
     apply_corrections,
@@ -157,9 +166,10 @@ def _capture(job: _Job) -> Take:
         given = _calibrate(job, names, inspection.videos)
         _detect(job, inspection, detected)
     fps = load_keypoints(detected).fps
-    people = _people(job, detected, given)
-    _refine(job, people, given)
-    _reconstruct_and_solve(job, people)
+    with one_thread():  # of small matrices, where a second thread only waits
+        people = _people(job, detected, given)
+        _refine(job, people, given)
+        _reconstruct_and_solve(job, people)
     _write_record(job, inspection, names, fps)
     return load_take(job.shop.folder)
 
@@ -329,19 +339,24 @@ def _person(keypoints: Keypoints, index: int) -> Keypoints:
 
 
 def _refine(job: _Job, people: Path, given: Path) -> None:
-    target = job.shop.folder / "calibration.yaml"
+    """Final cameras, and what was learned beside them: detector offsets, bones of person 1."""
+    target, learned = job.shop.folder / "calibration.yaml", job.path("refine.npz")
     options = RefineOptions()
 
     def work() -> list[Finding]:
-        cameras = read_calibration(given)
+        cameras, keypoints = read_calibration(given), load_keypoints(people)
         if job.options.refine == "off":
+            offset = torch.zeros(len(cameras), len(keypoints.joints), 2, dtype=torch.float64)
+            bones = torch.full((len(bone_pairs(keypoints.joints)),), torch.nan, dtype=offset.dtype)
+            save_learned(learned, offset, bones)
             write_calibration(target, cameras)
             return []
-        refined = refine_cameras(_person(load_keypoints(people), 0), cameras, options)
+        refined = refine_cameras(_person(keypoints, 0), cameras, options)
+        save_learned(learned, refined.offset_px, refined.bone_lengths)
         write_calibration(target, refined.cameras)
         return list(refined.findings)
 
-    job.stage("refine", [people, given], [job.options.refine, options], [target], work)
+    job.stage("refine", [people, given], [job.options.refine, options], [target, learned], work)
 
 
 def _reconstruct_and_solve(job: _Job, people: Path) -> None:
@@ -350,7 +365,7 @@ def _reconstruct_and_solve(job: _Job, people: Path) -> None:
     for index in range(keypoints.points_px.shape[2]):
         name = f"person{index + 1}"
         points, clip = job.path(f"{name}_markers.npz"), job.path(f"{name}_clip.npz")
-        _one_person(job, index, [people, calibration], points, clip)
+        _one_person(job, index, [people, calibration, job.path("refine.npz")], points, clip)
         stem = TAKE if index == 0 else f"{TAKE}_{name}"
         if clip.stat().st_size:
             _export(job, name, points, clip, stem)
@@ -361,9 +376,11 @@ def _one_person(job: _Job, index: int, inputs: Sequence[Path], points: Path, cli
     how, fitting = ReconstructOptions(), job.options.fitting
 
     def triangulate() -> list[Finding]:
-        people, calibration = inputs
+        people, calibration, learned = inputs
+        offset, bones = load_learned(learned)
+        told = replace(how, offset_px=offset, bone_lengths=bones if index == 0 else None)
         keypoints = _person(load_keypoints(people), index)
-        markers = reconstruct(keypoints, read_calibration(calibration), how)
+        markers = reconstruct(keypoints, read_calibration(calibration), told)
         save_markers(points, markers)
         return []
 
@@ -448,7 +465,7 @@ def load_take(folder: Path) -> Take:
         raise InputError(
             f"expected a finished take in {folder}, found none ({error}); run `muybridge capture`"
         ) from error
-    keypoints = load_keypoints(work / "people.npz")
+    keypoints, learned = load_keypoints(work / "people.npz"), work / "refine.npz"
     people = tuple(
         PersonTake(
             name,
@@ -470,6 +487,7 @@ def load_take(folder: Path) -> Take:
         offsets_frames=torch.tensor(clock["offsets_frames"], dtype=torch.float64),
         findings=tuple(Finding(**fields) for fields in record["findings"]),
         seconds=record["seconds"],
+        detector_offset_px=load_learned(learned)[0] if learned.is_file() else None,
     )
 
 

@@ -49,9 +49,12 @@ class ReconstructOptions:
         acceleration_std: Typical acceleration of a joint, m/s^2: smaller is smoother.
         bone_std: How much a bone may seem to change its length, metres.
         sigma_px: Noise of the detections, pixels per axis; estimated from the take when None.
-        bone_lengths: Known bone lengths, metres, in the order of `bone_pairs`; estimated when None.
+        bone_lengths: Known bone lengths, metres, in the order of `bone_pairs`; estimated when None
+            or NaN.
         offset_px: Known detector offsets, pixels, for instance of `refine_cameras`: detection =
             projection + offset. Hand-corrected joints have none.
+        hand_px: Noise of a hand-corrected joint, pixels per axis. People click to a pixel or two
+            and mean what they click, so the robust loss does not doubt it either.
     """
 
     mode: Literal["default", "independent", "pose2sim"] = "default"
@@ -62,6 +65,7 @@ class ReconstructOptions:
     sigma_px: float | None = None
     bone_lengths: Float[Tensor, b] | None = None
     offset_px: Float[Tensor, "c j 2"] | None = None
+    hand_px: float = 1.5
 
 
 def reconstruct(
@@ -126,7 +130,7 @@ def _check(keypoints: Keypoints, cameras: Cameras) -> None:
 def _trusted(
     keypoints: Keypoints, options: ReconstructOptions
 ) -> tuple[Float[Tensor, "c t j 2"], Float[Tensor, "c t j"]]:
-    """Detections that may be used, and their weights; a hand-corrected joint weighs 1."""
+    """Detections that may be used, and their confidence; 1 for a hand-corrected joint."""
     if options.offset_px is not None:
         keypoints = unbias(keypoints, options.offset_px)
     points_px, confidence = keypoints.points_px[:, :, 0], keypoints.confidence[:, :, 0]
@@ -197,11 +201,11 @@ def _motion(
         freedom = 2 * len(error_px)  # residuals shrink because the point follows its views
         sigma = min(max(typical * (freedom / (freedom - 3)) ** 0.5, 0.3), 10.0)
     bones = bone_pairs(keypoints.joints)
-    lengths = options.bone_lengths
-    if lengths is None:
-        span = (start[:, bones[:, 0]] - start[:, bones[:, 1]]).norm(dim=-1)
-        both = known[:, bones[:, 0]] & known[:, bones[:, 1]]
-        lengths = torch.where(both, span, torch.nan).nanmedian(0).values
+    span = (start[:, bones[:, 0]] - start[:, bones[:, 1]]).norm(dim=-1)
+    both = known[:, bones[:, 0]] & known[:, bones[:, 1]]
+    lengths = torch.where(both, span, torch.nan).nanmedian(0).values
+    if options.bone_lengths is not None:
+        lengths = torch.where(options.bone_lengths.isfinite(), options.bone_lengths, lengths)
     stated = lengths.isfinite()  # the others end in a joint that was never seen
     return Motion(
         keypoints.fps,
@@ -231,6 +235,9 @@ def _coherent(
         outer = slice(max(0, first - MARGIN), min(inner.stop + MARGIN, len(start)))
         kept = slice(inner.start - outer.start, inner.stop - outer.start)
         seen = rays(points_px[:, outer], confidence[:, outer], cameras)
+        if keypoints.corrected is not None:
+            certain = (motion.sigma_px / options.hand_px) ** 2
+            seen = seen.trust(keypoints.corrected[:, outer, 0], certain)
         path, information = fit_trajectories(start[outer], seen, cameras, motion)
         points[inner], covariance[inner] = path[kept], _covariance(information[kept])
         error = reprojection_px(points[inner], points_px[:, inner], cameras)

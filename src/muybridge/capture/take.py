@@ -47,6 +47,9 @@ class Take:
         offsets_frames: Frame t of camera c shows the instant t + offset of camera 0.
         findings: What the stages had to say.
         seconds: Wall time of each stage.
+        detector_offset_px: What the detector adds to each joint (of the keypoints) in each camera
+            all through the take: detection = projection + offset; None where not estimated.
+            Hand-corrected joints have none.
     """
 
     name: str
@@ -57,3 +60,4 @@ class Take:
     offsets_frames: Float[Tensor, "c"]
     findings: tuple[Finding, ...]
     seconds: dict[str, float]
+    detector_offset_px: Float[Tensor, "c j 2"] | None = None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from muybridge.geometry.camera import Cameras
@@ -48,6 +48,12 @@ class Rays(NamedTuple):
 
     focal_px: Float[Tensor, "c t j 2"]  # undistorted pixels from the principal point
     weight: Float[Tensor, "c t j"]  # relative inverse variance
+    certain: Bool[Tensor, "c t j"] | None = None  # set by hand: no robust loss
+
+    def trust(self, certain: Bool[Tensor, "c t j"], weight: float) -> Rays:
+        """Take some detections for certain, at that weight, as far as they are seen."""
+        heavy = torch.where(certain & (self.weight > 0.0), weight, self.weight)
+        return self._replace(weight=heavy, certain=certain)
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,8 @@ def _data_term(
     predicted, slope = project_rays(points, cameras)
     residual = seen.focal_px - predicted
     robust = robust_weight(residual.norm(dim=-1), motion.loss_px, "cauchy")
+    if seen.certain is not None:
+        robust = robust.masked_fill(seen.certain, 1.0)
     weight = seen.weight * robust / motion.sigma_px**2
     weighted = weight[..., None, None] * slope
     information = (weighted.mT @ slope).sum(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +10,7 @@ import tyro
 
 if TYPE_CHECKING:
     from muybridge.motion.keypoints import Keypoints
+    from muybridge.motion.markers import Markers
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,26 @@ class Reconstruct:
 
     def run(self) -> None:
         """Run stages 4 to 6 and write the points."""
+        from muybridge.capture.threads import one_thread
+        from muybridge.cli.progress import say
+        from muybridge.files.clip import save_markers
+        from muybridge.files.convert import write_motion
+
+        with one_thread():
+            markers = self._markers()
+        packed = self.out.suffix.lower() == ".npz"
+        (save_markers if packed else write_motion)(self.out, markers)
+        say(f"wrote {self.out}")
+
+    def _markers(self) -> Markers:
         from muybridge.capture.associate import AssociateOptions, associate
         from muybridge.capture.reconstruct import ReconstructOptions, reconstruct
         from muybridge.capture.refine import RefineOptions, refine_cameras
         from muybridge.capture.sync import SyncOptions, resample, synchronise
-        from muybridge.cli.progress import console, show_findings
+        from muybridge.cli.progress import show_findings
         from muybridge.files.calibration import match_cameras, read_calibration
-        from muybridge.files.clip import save_markers
-        from muybridge.files.convert import write_motion
 
-        detected = self._read()
+        detected, known = self._read(), ReconstructOptions(mode=self.mode)
         cameras = match_cameras(read_calibration(self.calibration), detected.cameras)
         sync = synchronise(detected, cameras, SyncOptions())
         found = associate(resample(detected, sync), cameras, AssociateOptions())
@@ -50,10 +61,8 @@ class Reconstruct:
             refined = refine_cameras(person, cameras, RefineOptions())
             show_findings(refined.findings)
             cameras = refined.cameras
-        markers = reconstruct(person, cameras, ReconstructOptions(mode=self.mode))
-        packed = self.out.suffix.lower() == ".npz"
-        (save_markers if packed else write_motion)(self.out, markers)
-        console.print(f"wrote {self.out}")
+            known = replace(known, offset_px=refined.offset_px, bone_lengths=refined.bone_lengths)
+        return reconstruct(person, cameras, known)
 
     def _read(self) -> Keypoints:
         from muybridge.files.keypoints import load_keypoints, read_keypoints_folder

@@ -1,4 +1,4 @@
-"""Clips and markers as muybridge keeps them: everything, losslessly, in one .npz file.
+"""Clips, markers and what refinement learned: everything, losslessly, in one .npz file.
 
 The archive holds a `header.json` (kind, version, names, frame rate, captions) and one .npy a
 tensor, so that numpy alone can read it. Equal content gives equal bytes: entries carry no date.
@@ -24,7 +24,9 @@ from muybridge.motion.clip import Caption, Clip
 from muybridge.motion.markers import Markers
 from muybridge.motion.skeleton import Skeleton
 
-__all__ = ["load_clip", "load_markers", "save_clip", "save_markers"]
+__all__ = [
+    "load_clip", "load_learned", "load_markers", "save_clip", "save_learned", "save_markers",
+]  # fmt: skip
 
 VERSION = 1
 HEADER = "header.json"
@@ -33,6 +35,7 @@ CLIP_TENSORS = {
     "contacts": "tj", "filled": "tj",
 }  # fmt: skip  # shapes, T frames, J joints
 MARKER_TENSORS = {"points_world": "tm3", "covariance": "tm33", "views": "tm"}  # M markers
+LEARNED_TENSORS = {"offset_px": "cj2", "bone_lengths": "b"}  # C cameras, B bones
 FLAGS = ("contacts", "filled")
 BROKEN = (
     zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError, TypeError, EOFError,
@@ -98,6 +101,33 @@ def load_markers(path: Path) -> Markers:
         return Markers(names=names, fps=float(header["fps"]), **fields)
     except BROKEN as error:
         raise _damaged(path, "markers", error) from error
+
+
+def save_learned(path: Path, offset_px: Tensor, bone_lengths: Tensor) -> None:
+    """Write what refinement learned beside the cameras, whole or not at all.
+
+    Args:
+        path: Usually refine.npz.
+        offset_px: What the detector adds to each joint in each camera, pixels, C x J x 2.
+        bone_lengths: Of the main person, metres, in the order of `bone_pairs`; NaN where unknown.
+    """
+    _save(path, {"kind": "learned"}, {"offset_px": offset_px, "bone_lengths": bone_lengths})
+
+
+def load_learned(path: Path) -> tuple[Tensor, Tensor]:
+    """Read detector offsets, C x J x 2, pixels, and bone lengths, B, metres.
+
+    Raises:
+        InputError: If the file is damaged or holds something else.
+    """
+    _, tensors = _load(path, "learned")
+    try:
+        offset, lengths = _fields(tensors, LEARNED_TENSORS, {}).values()
+        if offset is None or lengths is None:
+            raise ValueError("expected bone_lengths, got none")
+        return offset, lengths
+    except BROKEN as error:
+        raise _damaged(path, "learned", error) from error
 
 
 def _save(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor | None]) -> None:

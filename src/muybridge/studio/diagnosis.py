@@ -128,7 +128,7 @@ def _of_camera(camera: CameraMeasures) -> Iterator[Finding]:
         yield _warn(
             f"{name} is biased by {size:.0f} px {direction(x, y)}: it has moved since it was "
             "calibrated, or its calibration is off.",
-            f"Recalibrate {name}, or run with --refine.",
+            f"Recalibrate {name}, or run without `--refine off`.",
             name,
         )
     if _lag(camera) > LAG_FRAMES:

@@ -169,7 +169,7 @@ def _video_frames(take: Take) -> int:
 def _figure(person: PersonTake, take: Take) -> Figure:
     positions = forward_clip(person.clip).positions
     nearest = nearest_markers(positions, person)
-    found = residuals(person, take.cameras, samples=max(len(person.markers), 1))
+    found = residuals(person, take, samples=max(len(person.markers), 1))
     std = person.clip.position_std
     if std is None and person.markers.position_std is not None:
         std = person.markers.position_std[:, nearest]

@@ -1,7 +1,9 @@
 """What can be measured on a take: residuals, views, bones, feet, spans that were filled.
 
 C cameras, T frames, J triangulated joints, K joints of the solved skeleton, B bones. Residuals are
-detection minus projection of the triangulated joint, pixels. Nothing here judges: see `diagnosis`.
+detection minus projection of the triangulated joint, pixels, less what the detector is known to add
+to that joint in that camera all through the take; figures called "raw" leave that in. Nothing here
+judges: see `diagnosis`.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class Residuals:
     Attributes:
         frames: Which frames of the take.
         points_world: Triangulated joints there, metres.
-        residuals_px: Detection minus projection; NaN where a view is missing.
+        residuals_px: Detection minus projection, less the detector's constant offset; NaN where a
+            view is missing.
+        raw_px: The same with the offset left in.
         speeds_px: Movement of the projection, pixels a frame.
         metres_per_px: Depth over focal length: what a pixel means at the joint.
         rejected: True where the triangulation did without a detection.
@@ -49,6 +53,7 @@ class Residuals:
     frames: tuple[int, ...]
     points_world: Float[Tensor, "t j 3"]
     residuals_px: Float[Tensor, "c t j 2"]
+    raw_px: Float[Tensor, "c t j 2"]
     speeds_px: Float[Tensor, "c t j 2"]
     metres_per_px: Float[Tensor, "c t j"]
     rejected: Bool[Tensor, "c t j"]
@@ -73,6 +78,8 @@ class CameraMeasures:
     detected_share: float  # of the joints that were triangulated
     median_px: float
     mean_px: float
+    median_raw_px: float
+    mean_raw_px: float
     median_m: float
     bias_px: tuple[float, float]  # right, down
     rejected_share: float
@@ -132,6 +139,7 @@ class PersonMeasures:
     swaps: tuple[Swap, ...]
     found_share: float
     median_px: float
+    median_raw_px: float
     median_m: float
     slide_m: float  # a frame: 95th percentile of the feet in contact
     contact_share: float  # of the frames
@@ -144,6 +152,7 @@ class TakeMeasures:
 
     frame_count: int
     median_px: float
+    median_raw_px: float
     median_m: float
     cameras: tuple[CameraMeasures, ...]
     people: tuple[PersonMeasures, ...]
@@ -151,11 +160,13 @@ class TakeMeasures:
 
 def measure(take: Take) -> TakeMeasures:
     """All figures of a take; pure."""
-    found = [residuals(person, take.cameras) for person in take.people]
+    found = [residuals(person, take) for person in take.people]
     lengths = [r.lengths_px.flatten() for r in found]
+    raw = [r.raw_px.norm(dim=-1).flatten() for r in found]
     return TakeMeasures(
         frame_count=max((len(p.clip) for p in take.people), default=_filmed(take)),
         median_px=_median(torch.cat(lengths)) if lengths else float("nan"),
+        median_raw_px=_median(torch.cat(raw)) if raw else float("nan"),
         median_m=_median(torch.cat([r.lengths_m.flatten() for r in found]))
         if found
         else float("nan"),
@@ -170,9 +181,9 @@ def _filmed(take: Take) -> int:
     return max((video.frame_count for video in take.videos if video is not None), default=0)
 
 
-def residuals(person: PersonTake, cameras: Cameras, samples: int = SAMPLES) -> Residuals:
-    """Compare detections with projections, at no more than `samples` frames."""
-    markers = person.markers
+def residuals(person: PersonTake, take: Take, samples: int = SAMPLES) -> Residuals:
+    """Compare a person of the take with projections, at no more than `samples` frames."""
+    markers, cameras = person.markers, take.cameras
     frames = torch.arange(0, len(markers), max(1, -(-len(markers) // samples)))
     order = [person.keypoints.joints.index(name) for name in markers.names]
     detected = person.keypoints.points_px[:, frames, 0][:, :, order]
@@ -184,7 +195,8 @@ def residuals(person: PersonTake, cameras: Cameras, samples: int = SAMPLES) -> R
         markers.points_world[before]
     )
     elapsed = (after - before).clamp(min=1).to(points)
-    difference = detected - projected
+    raw = detected - projected
+    difference = raw - _offsets(person, take, frames, order)
     depth = cameras.camera_from_world.apply(points.flatten(0, 1).expand(len(cameras), -1, 3))
     focal = cameras.matrix.diagonal(dim1=-2, dim2=-1)[:, :2].mean(-1)
     scale = depth[..., 2].unflatten(-1, points.shape[:2]) / focal[:, None, None]
@@ -193,10 +205,24 @@ def residuals(person: PersonTake, cameras: Cameras, samples: int = SAMPLES) -> R
         tuple(frames.tolist()),
         points,
         difference,
+        raw,
         moved / elapsed[:, None, None],
         scale,
         _rejected(difference.norm(dim=-1), views),
     )
+
+
+def _offsets(
+    person: PersonTake, take: Take, frames: Tensor, order: list[int]
+) -> Float[Tensor, "c f k 2"]:
+    """What the detector adds; nothing where a person has set the joint by hand."""
+    if take.detector_offset_px is None:
+        return take.cameras.matrix.new_zeros(len(take.cameras), len(frames), len(order), 2)
+    offset = take.detector_offset_px[:, order].unsqueeze(1).expand(-1, len(frames), -1, -1)
+    if person.keypoints.corrected is None:
+        return offset
+    by_hand = person.keypoints.corrected[:, frames, 0][:, :, order]
+    return offset.masked_fill(by_hand.unsqueeze(-1), 0.0)
 
 
 def _rejected(
@@ -239,8 +265,9 @@ def _blind(take: Take, c: int) -> CameraMeasures:
     nan = float("nan")
     diagonal, offset = float(take.cameras.size_px[c].norm()), float(take.offsets_frames[c])
     return CameraMeasures(
-        take.cameras.names[c], diagonal, 0.0, nan, nan, nan, (nan, nan), nan, nan, nan, offset
-    )
+        take.cameras.names[c], diagonal, 0.0, nan, nan, nan, nan, nan, (nan, nan), nan, nan, nan,
+        offset,
+    )  # fmt: skip
 
 
 def _camera(take: Take, c: int, found: list[Residuals], fault: Systematic) -> CameraMeasures:
@@ -250,12 +277,15 @@ def _camera(take: Take, c: int, found: list[Residuals], fault: Systematic) -> Ca
     if not bool(seen.any()):
         return _blind(take, c)
     rejected = torch.cat([r.rejected[c].flatten() for r in found])
+    raw = torch.cat([r.raw_px[c].norm(dim=-1).flatten() for r in found])
     return CameraMeasures(
         name=take.cameras.names[c],
         diagonal_px=float(take.cameras.size_px[c].norm()),
         detected_share=float(seen.sum() / known.sum().clamp(min=1)),
         median_px=_median(lengths),
         mean_px=_mean(lengths),
+        median_raw_px=_median(raw),
+        mean_raw_px=_mean(raw),
         median_m=_median(torch.cat([r.lengths_m[c].flatten() for r in found])),
         bias_px=(float(fault.bias_px[c, 0]), float(fault.bias_px[c, 1])),
         rejected_share=float(rejected.sum() / seen.sum()),
@@ -277,6 +307,7 @@ def _person(person: PersonTake, found: Residuals, cameras: Cameras) -> PersonMea
         swaps=_swaps(person, found, cameras),
         found_share=_mean(person.markers.seen.to(torch.float64)),
         median_px=_median(found.lengths_px),
+        median_raw_px=_median(found.raw_px.norm(dim=-1)),
         median_m=_median(found.lengths_m),
         slide_m=slide,
         contact_share=contact,

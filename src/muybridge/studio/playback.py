@@ -102,7 +102,7 @@ def _person(
     clip, markers = person.clip, person.markers
     index = index[index < len(clip)]
     pose = forward_clip(clip).positions
-    found = residuals(person, take.cameras, samples=len(markers) or 1)
+    found = residuals(person, take, samples=len(markers) or 1)
     nearest = nearest_markers(pose, person)
     order = [person.keypoints.joints.index(name) for name in markers.names]
     detected = person.keypoints.points_px[:, index, 0][:, :, order]

@@ -53,7 +53,9 @@ def report_json(take: Take, measures: TakeMeasures, diagnosis: Diagnosis) -> str
             asdict(s.criterion) | {"value": s.value, "grade": s.grade} for s in diagnosis.scores
         ],
         "findings": [asdict(finding) for finding in diagnosis.findings],
+        "px": "residuals less the detector's constant offsets; raw_px leaves these in",
         "median_px": measures.median_px,
+        "median_raw_px": measures.median_raw_px,
         "median_m": measures.median_m,
         "cameras": [asdict(camera) for camera in measures.cameras],
         "people": [asdict(person) for person in measures.people],

@@ -131,13 +131,15 @@ def _percent(value: float) -> str:
 
 def _cameras(cameras: Sequence[CameraMeasures]) -> str:
     heads = (
-        "Camera", "Median residual, px", "Mean residual, px", "Median at the body, mm",
+        "Camera", "Median residual, px", "Mean residual, px", "Raw median, px",
+        "Median at the body, mm",
         "Bias right, down, px", "Joints seen", "Rejected", "Offset, frames",
         "Lag left over, frames",
     )  # fmt: skip
     rows = [
         (
-            c.name, _number(c.median_px), _number(c.mean_px), _number(c.median_m * 1000),
+            c.name, _number(c.median_px), _number(c.mean_px), _number(c.median_raw_px),
+            _number(c.median_m * 1000),
             f"{_signed(c.bias_px[0], 1)}, {_signed(c.bias_px[1], 1)}", _percent(c.detected_share),
             _percent(c.rejected_share), _signed(c.offset_frames, 2),
             f"{_signed(c.lag_frames, 2)} ± {_number(c.lag_std_frames, 2)}",
@@ -182,7 +184,9 @@ def method(take: Take, shown: int, count: int) -> str:
         "<p>The grade is that of the worst figure at the top of this page; each tile states its "
         "limit. A residual is the distance between a detected joint and the triangulated joint "
         "projected back into the same picture, lens distortion included; in millimetres it is that "
-        "distance at the joint's depth. All detections count, rejected ones too.</p>"
+        "distance at the joint's depth. All detections count, rejected ones too. Where "
+        "the cameras were refined, what the detector adds to a joint in a camera all through the "
+        "take is taken off; raw residuals and the drawn overlays leave it in.</p>"
         "<p>Bias and lag are the constant shifts of single cameras, in space and in time, that "
         "best explain all residuals together once movements of the joints themselves are taken "
         "out. A low residual alone does not prove a good take, for two cameras always agree: "
