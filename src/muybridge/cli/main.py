@@ -27,6 +27,7 @@ from muybridge.cli.crop import Crop
 from muybridge.cli.demo import Demo
 from muybridge.cli.detect import Detect
 from muybridge.cli.inspect import Inspect
+from muybridge.cli.lm import Lm
 from muybridge.cli.reconstruct import Reconstruct
 from muybridge.cli.solve import Solve
 from muybridge.cli.view import View
@@ -46,6 +47,7 @@ Command = (
     | Annotated[Convert, verb("convert")]
     | Annotated[View, verb("view")]
     | Annotated[Demo, verb("demo")]
+    | Annotated[Lm, verb("lm")]
 )
 
 OUR_ERROR = 1

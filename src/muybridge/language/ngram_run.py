@@ -59,7 +59,14 @@ class NgramRun:
             seed: The same seed gives the same text.
             longest: Most tokens to add.
             temperature: 1 samples the model, 0 takes the likeliest token each time.
+        Raises:
+            InputError: If seed, length or temperature is negative.
         """
+        if seed < 0 or longest < 0:
+            raise InputError(
+                f"expected a seed and a length of 0 or more, got {seed} and {longest}; "
+                "leave them out for the usual ones"
+            )
         begun = split_text(prompt, self.unit, self.span)[-1] if prompt else []
         history = [START_ID, *self.model.vocabulary.encode(begun)]
         random = np.random.default_rng(seed)
@@ -187,7 +194,7 @@ def _check(path: Path, table: Table, below: int, size: int) -> None:
     """A table's keys must ascend and name rows of the order below, which has `below` rows."""
     keys = table.keys
     fits = len(keys) > 0 and bool(np.all(keys[1:] > keys[:-1]))
-    fits = fits and 0 <= keys[0] and keys[-1] < below * size and (below > 1 or len(keys) == size)
+    fits = fits and keys[0] >= 0 and keys[-1] < below * size and (below > 1 or len(keys) == size)
     if not fits or table.log_probability.shape != keys.shape:
         raise InputError(
             f"{path}: expected tables that fit the config's {size} words, found one that does not; "
