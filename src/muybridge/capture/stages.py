@@ -1,6 +1,7 @@
 """Stages that remember: each leaves its artefacts and is redone only when what it read has changed.
 
-A stage's key is a hash of its name, its version, its options and the content of its inputs. The key
+A stage's key is a hash of its name, the package's source, its options and the content of its
+inputs. The key
 and the hashes of its outputs are written after the outputs, so a run that was killed half-way is
 simply not remembered; an output that was changed or removed by hand makes its stage run again.
 """
@@ -8,6 +9,7 @@ simply not remembered; an output that was changed or removed by hand makes its s
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import time
@@ -16,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from muybridge import __version__
 from muybridge.files.atomic import write_text
 
 __all__ = ["Outcome", "Workshop", "content_hash"]
@@ -126,7 +127,7 @@ class Workshop:
         return str(path.relative_to(self.folder))
 
     def _key(self, stage: str, inputs: Iterable[Path], options: object) -> str:
-        facts = [stage, __version__, _plain(options), [self.hash(path) for path in inputs]]
+        facts = [stage, _code(), _plain(options), [self.hash(path) for path in inputs]]
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:40]
 
     def hash(self, path: Path) -> str:
@@ -155,6 +156,16 @@ class Workshop:
             if written.get(self._relative(path)) != self.hash(path):
                 return f"{self._relative(path)} was changed by hand"
         return None
+
+
+@functools.cache
+def _code() -> str:
+    """Hash of the package's own source: what another version made is not trusted."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.blake2b(digest_size=20)
+    for path in sorted(package.rglob("*.py")):
+        digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _plain(value: object) -> object:
