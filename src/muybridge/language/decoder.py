@@ -224,8 +224,9 @@ def _run(block: nn.Module, *arguments: object) -> tuple[Tensor, Routing | None]:
 
 def sinusoids(length: int, width: int) -> Float[Tensor, "t d"]:
     """Positions as waves: sin(p / 10000^(2i/D)) in channel 2i, cos in 2i + 1 (arXiv 1706.03762)."""
-    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
-    angles = torch.arange(length)[:, None] * rates
+    steps = torch.arange(0, width, 2, device="cpu")
+    rates = torch.exp(steps * (-math.log(10_000.0) / width))
+    angles = torch.arange(length, device="cpu")[:, None] * rates
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :width]
 
 
@@ -237,9 +238,6 @@ class Decoder(nn.Module):
     References:
         See `families`; the parts name their own papers.
     """
-
-    table: Tensor
-    frequencies: Tensor
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
@@ -287,18 +285,19 @@ class Decoder(nn.Module):
         if dtype is not None:
             state = {n: t if n.endswith("gate.bias") else t.to(dtype) for n, t in state.items()}
         decoder.load_state_dict(state, assign=True)
-        decoder._make_tables()
         return decoder
 
     def _make_tables(self) -> None:
-        """Constants that follow from the configuration and are in no file."""
+        """Constants that follow from the configuration.
+
+        Plain tensors, not buffers: `decoder.to(bfloat16)` would round the frequencies, and then
+        position 1,000 would be off by up to two radians.
+        """
         config = self.config
         if config.position == "sinusoidal":
-            table = sinusoids(config.context, config.width)
-            self.register_buffer("table", table, persistent=False)
+            self.table = sinusoids(config.context, config.width)
         if config.rope is not None:
-            found = inverse_frequencies(config.rotary_width, config.rope)
-            self.register_buffer("frequencies", found, persistent=False)
+            self.frequencies = inverse_frequencies(config.rotary_width, config.rope)
 
     def _initialise(self) -> None:
         config = self.config
@@ -433,13 +432,14 @@ class Decoder(nn.Module):
             return x + self.position(positions)
         if self.config.position == "sinusoidal":
             # the paper scales embeddings up to the size of the sinusoids
-            return x * math.sqrt(self.config.width) + self.table[positions]
+            return x * math.sqrt(self.config.width) + self.table.to(x)[positions]
         return x
 
     def _rotation(self, positions: Tensor, dtype: torch.dtype) -> Rotation | None:
         if self.config.rope is None:
             return None
-        return rotation(positions, self.frequencies, self.config.rope, dtype)
+        frequencies = self.frequencies.to(positions.device)
+        return rotation(positions, frequencies, self.config.rope, dtype)
 
     def predict_further(
         self, tokens: Int[Tensor, "b t"], hidden: Float[Tensor, "b t d"]

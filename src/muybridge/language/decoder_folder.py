@@ -1,6 +1,6 @@
 """A decoder in a folder of our own: `config.json` beside `model.safetensors`.
 
-The configuration is written as it is, each nested part with its `kind`. Both files appear whole or
+The configuration is written as it is, each nested part with its `type`. Both files appear whole or
 not at all, the weights first, so a folder with a configuration is complete.
 """
 
@@ -58,7 +58,7 @@ def config_to_json(config: Any) -> dict[str, Any]:
         name: config_to_json(value) if dataclasses.is_dataclass(value) else value
         for name, value in values.items()
     }
-    return {"kind": type(config).__name__, **plain}
+    return {"type": type(config).__name__, **plain}
 
 
 def config_from_json(data: Mapping[str, Any]) -> DecoderConfig:
@@ -77,15 +77,15 @@ def config_from_json(data: Mapping[str, Any]) -> DecoderConfig:
 
 
 def _part_from_json(data: Mapping[str, Any]) -> Any:
-    kind = _KINDS.get(str(data.get("kind")))
+    kind = _KINDS.get(str(data.get("type")))
     if kind is None:
         raise InputError(
-            f"expected one of {', '.join(_KINDS)} as 'kind', got {data.get('kind')!r}; this "
+            f"expected one of {', '.join(_KINDS)} as 'type', got {data.get('type')!r}; this "
             "configuration is not one of ours (Hugging Face folders are imported)"
         )
     fields = {f.name: f for f in dataclasses.fields(kind)}
     values = {n: _part_from_json(v) if isinstance(v, dict) else v for n, v in data.items()}
-    del values["kind"]
+    del values["type"]
     wrong = sorted(values.keys() - fields.keys())
     wrong += [n for n, v in values.items() if n in fields and not _fits(v, str(fields[n].type))]
     wrong += [
@@ -142,7 +142,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"expected weights in {path}, got no file; check the folder")
     try:
-        return load_file(path)
+        # the file's own tensors lie unaligned in a mapping of it, which slows every product
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise InputError(
             f"expected safetensors in {path}, got {error}; the file is truncated or of another "

@@ -115,7 +115,7 @@ def inverse_frequencies(channels: int, rope: Rope) -> Float[Tensor, "p"]:
         channels: Rotated channels K of a head; even.
         rope: Base and scaling.
     """
-    exponents = torch.arange(0, channels, 2, dtype=torch.float32) / channels
+    exponents = torch.arange(0, channels, 2, dtype=torch.float32, device="cpu") / channels
     frequencies = 1.0 / rope.theta**exponents
     if isinstance(rope.scaling, Llama3Scaling):
         return _stretch_llama3(frequencies, rope.scaling)
@@ -143,7 +143,9 @@ def _stretch_yarn(
     first = max(math.floor(pair_of(scaling.fast)), 0)
     last = min(math.ceil(pair_of(scaling.slow)), 2 * pairs - 1)  # 2 P: as the reference has it
     width = last - first if last > first else 0.001
-    ramp = ((torch.arange(pairs, dtype=torch.float32) - first) / width).clamp(0.0, 1.0)
+    ramp = ((torch.arange(pairs, dtype=torch.float32, device="cpu") - first) / width).clamp(
+        0.0, 1.0
+    )
     return frequencies / scaling.factor * ramp + frequencies * (1 - ramp)
 
 

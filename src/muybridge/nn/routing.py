@@ -23,6 +23,7 @@ B batch, T time, D width, E experts, N = B T tokens, P pairs.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -111,6 +112,13 @@ class SigmoidGate(nn.Module):
         self.weight = nn.Parameter(torch.empty(experts, width))
         nn.init.normal_(self.weight, std=0.02)
         self.register_buffer("bias", torch.zeros(experts))
+
+    def _apply(self, change: Callable[[Tensor], Tensor], recurse: bool = True) -> SigmoidGate:
+        """Move the bias to another device, but keep it float32: half would lose its steps."""
+        bias = self.bias
+        super()._apply(change, recurse)  # type: ignore[no-untyped-call]
+        self.bias = bias.to(self.bias.device) if not bias.is_meta else self.bias
+        return self
 
     def forward(self, x: Float[Tensor, "b t d"]) -> Routing:
         """Choose experts for every token."""
