@@ -5,6 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from muybridge.capture.crop import (
     Crop,
@@ -82,9 +84,32 @@ def test_crop_yaml_round_trip_and_opencv_independent_text(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "text",
     ["", "size_px: [1, 2]", "size_px: x\nviews:\n", 'size_px: [10, 10]\nviews:\n  - {"name": "a"}',
-     'size_px: [10, 10]\nviews:\n  - {"name": "a", "x": 5, "y": 0, "width": 9, "height": 9}'],
+     'size_px: [10, 10]\nviews:\n  - {"name": "a", "x": 5, "y": 0, "width": 9, "height": 9}',
+     'size_px: [9, 9]\nviews:\n  - {"name": "../a", "x": 0, "y": 0, "width": 9, "height": 9}',
+     'size_px: [9, 9]\nviews:\n  - {"name": 5, "x": 0, "y": 0, "width": 9, "height": 9}',
+     'size_px: [9, 9]\nviews:\n  - {"name": "a", "x": 0, "y": 0, "width": 8.5, "height": true}',
+     'size_px: [9, 9]\nviews:' + 2 * '\n  - {"name": "a", "x": 0, "y": 0, "width": 9, "height": 9}',
+     'size_px: [Infinity, 9]\nviews:\n  - {"name": "a", "x": 0, "y": 0, "width": 9, "height": 9}'],
 )  # fmt: skip
 def test_broken_crop_yaml_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "crop.yaml").write_text(text)
     with pytest.raises(InputError, match="muybridge crop"):
         read_crop(tmp_path / "crop.yaml")
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.integers(0, 200), st.integers(0, 12), st.binary(max_size=12))
+def test_damaged_crop_yaml_reads_or_is_refused(
+    tmp_path: Path, at: int, cut: int, junk: bytes
+) -> None:
+    path = tmp_path / "crop.yaml"
+    write_crop(path, even_grid((64, 48), 1, 2))
+    data = path.read_bytes()
+    path.write_bytes(data[:at] + junk + data[at + cut :])
+    try:
+        crop = read_crop(path)
+    except InputError:
+        return
+    assert all(view.width > 0 and "/" not in view.name for view in crop.views)

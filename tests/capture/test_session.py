@@ -1,7 +1,11 @@
 """Sessions are found by their folders; the videos are compared before anything runs."""
 
+import os
+import sys
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -65,3 +69,46 @@ def test_lengths_and_sizes_are_named(tmp_path: Path) -> None:
     sentences = " ".join(f.sentence for f in inspect_videos(paths).findings)
     assert "a 6, b 20 frames" in sentences
     assert "a 64x48, b 32x48" in sentences
+
+
+def _uneven_video(path: Path, milliseconds: list[int]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.time_base = Fraction(1, 1000)
+        for stamp in milliseconds:
+            image = np.full((48, 64, 3), stamp % 200, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = stamp, stream.time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_a_varying_frame_rate_is_told(tmp_path: Path) -> None:
+    uneven = [0, 33, 67, 100, 300, 333, 367, 400]
+    paths = [_uneven_video(tmp_path / f"{c}.mp4", uneven) for c in "ab"]
+    findings = inspect_videos(paths).findings
+    assert [f.camera for f in findings if "varying frame rate" in f.sentence] == ["a", "b"]
+    even = [
+        _uneven_video(tmp_path / f"{c}.mp4", [round(t * 100 / 3) for t in range(8)]) for c in "cd"
+    ]
+    assert inspect_videos(even).findings == ()
+
+
+@pytest.mark.parametrize("inside", ["videos", "calibration", "keypoints", "calibration/x"])
+def test_results_may_not_lie_among_the_input(tmp_path: Path, inside: str) -> None:
+    _video(tmp_path / "videos" / "a.mp4")
+    session = open_session(tmp_path)
+    with pytest.raises(InputError, match="outside of the session"):
+        session.check_out(tmp_path / inside)
+    session.check_out(tmp_path)
+    session.check_out(tmp_path / "take")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names that are not text")
+def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    _video(tmp_path / "videos" / "a.mp4")
+    (tmp_path / "videos" / "a.mp4").rename(tmp_path / "videos" / os.fsdecode(b"b\xff.mp4"))
+    with pytest.raises(InputError, match="readable characters"):
+        open_session(tmp_path)

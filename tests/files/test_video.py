@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from muybridge.errors import InputError
-from muybridge.files.video import count_frames, probe, read_frames, write_frames
+from muybridge.files.video import count_frames, frame_times, probe, read_frames, write_frames
 
 
 def _ramp(count: int = 10, width: int = 64, height: int = 48):
@@ -87,3 +89,25 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_frames(tmp_path / "half.mp4", frames(), 30.0)
     assert list(tmp_path.iterdir()) == []
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.binary(max_size=40))
+def test_damaged_videos_read_or_are_refused(
+    video: Path, cut: float, at: float, junk: bytes
+) -> None:
+    data = bytearray(video.read_bytes())
+    place = int(at * len(data))
+    data[place : place + len(junk)] = junk
+    path = video.with_name("damaged.mp4")
+    path.write_bytes(data[: int(cut * len(data)) + 1] if cut < 0.5 else data)
+    try:
+        info = probe(path)
+        count = sum(1 for _ in read_frames(path))
+        times = frame_times(path)
+    except InputError:
+        return
+    assert min(info.width, info.height, info.fps) > 0
+    assert count <= len(times) + 1

@@ -51,6 +51,12 @@ class View:
     width: int
     height: int
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"[^\x00-\x1f/\\]{1,100}", self.name):
+            raise ValueError(f"{self.name!r} is no name for a file")
+        if any(type(side) is not int for side in (self.x, self.y, self.width, self.height)):
+            raise ValueError(f"the rectangle of {self.name} is not in whole pixels")
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -260,7 +266,7 @@ def read_crop(path: Path) -> Crop:
         InputError: If the file is not such a crop.
     """
     try:
-        lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+        lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("#")]
         size = json.loads(lines[0].removeprefix("size_px:"))
         views = tuple(View(**json.loads(line.strip().removeprefix("- "))) for line in lines[2:])
         width, height = (int(side) for side in size)
@@ -269,7 +275,9 @@ def read_crop(path: Path) -> Crop:
         ]
         if lines[1] != "views:" or not views or not all(inside):
             raise ValueError("a rectangle is missing or outside the picture")
-    except (OSError, ValueError, TypeError, IndexError) as error:
+        if len({view.name for view in views}) < len(views):
+            raise ValueError("two rectangles of one name")
+    except (OSError, ValueError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise InputError(
             f"expected the rectangles of a cropped video in {path}, got something else ({error}); "
             "make the file again with `muybridge crop`"

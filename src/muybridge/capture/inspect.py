@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 from muybridge.capture.finding import Finding
 from muybridge.errors import InputError
-from muybridge.files.video import VideoInfo, count_frames, probe
+from muybridge.files.video import VideoInfo, count_frames, frame_times, probe
 
 __all__ = ["Inspection", "inspect_videos"]
 
+UNEVEN_FRAMES = 0.75  # time stamps are rounded, and half a frame is within what sync corrects
 SAME_RATE = 2e-3  # relative; 59.94 and 60 are the same to within this, 50 and 60 are not
 
 
@@ -46,6 +49,7 @@ def inspect_videos(paths: Sequence[Path]) -> Inspection:
     _check_rates(videos)
     findings = [
         *(f for video in videos for f in _truncation(video)),
+        *(f for video in videos for f in _uneven(video)),
         *_lengths(videos),
         *_sizes(videos),
         *_rotations(videos),
@@ -62,6 +66,29 @@ def _check_rates(videos: Sequence[VideoInfo]) -> None:
             f"expected one frame rate for all cameras, got {rates} frames a second; convert the "
             f"odd ones, for instance with `ffmpeg -i {odd[0].path.name} -r {rate:g} out.mp4`"
         )
+
+
+def _uneven(video: VideoInfo) -> list[Finding]:
+    """Phones film at a rate that varies; all that follows counts frames as if they were even."""
+    times = frame_times(video.path)
+    times = times[np.isfinite(times)]
+    if len(times) < 3:
+        return []
+    even = np.linspace(times[0], times[-1], len(times))
+    away = float(np.abs(times - even).max()) * video.fps
+    if away < UNEVEN_FRAMES:
+        return []
+    return [
+        Finding(
+            "inspect",
+            "warning",
+            f"{video.path.name} has a varying frame rate: a frame lies {away:.1f} frames from "
+            "where it would be if all were even.",
+            f"Convert it, for instance with `ffmpeg -i {video.path.name} -fps_mode cfr -r "
+            f"{video.fps:g} out.mp4`, and film at a fixed rate.",
+            video.name,
+        )
+    ]
 
 
 def _truncation(video: VideoInfo) -> list[Finding]:

@@ -32,7 +32,8 @@ from muybridge.capture.session import Session
 from muybridge.capture.solve import solve_take
 from muybridge.capture.stages import Outcome, Workshop
 from muybridge.capture.sync import SyncOptions, resample, synchronise
-from muybridge.capture.take import PersonTake, Take
+from muybridge.capture.take import Take
+from muybridge.capture.take_folder import load_take, person_of
 from muybridge.capture.threads import one_thread
 from muybridge.capture.trajectories import bone_pairs
 from muybridge.errors import InputError
@@ -58,7 +59,6 @@ from muybridge.files.keypoints import (
 from muybridge.files.lock import locked
 from muybridge.files.trc import write_trc
 from muybridge.files.video import VideoInfo
-from muybridge.geometry.camera import Cameras
 from muybridge.motion.keypoints import Keypoints
 
 __all__ = ["CaptureOptions", "Listener", "capture", "load_take"]
@@ -328,16 +328,6 @@ def _one_slot_each(people: Sequence[Keypoints]) -> Keypoints:
     )
 
 
-def _person(keypoints: Keypoints, index: int) -> Keypoints:
-    one = slice(index, index + 1)
-    return replace(
-        keypoints,
-        points_px=keypoints.points_px[:, :, one],
-        confidence=keypoints.confidence[:, :, one],
-        corrected=None if keypoints.corrected is None else keypoints.corrected[:, :, one],
-    )
-
-
 def _refine(job: _Job, people: Path, given: Path) -> None:
     """Final cameras, and what was learned beside them: detector offsets, bones of person 1."""
     target, learned = job.shop.folder / "calibration.yaml", job.path("refine.npz")
@@ -351,7 +341,7 @@ def _refine(job: _Job, people: Path, given: Path) -> None:
             save_learned(learned, offset, bones)
             write_calibration(target, cameras)
             return []
-        refined = refine_cameras(_person(keypoints, 0), cameras, options)
+        refined = refine_cameras(person_of(keypoints, 0), cameras, options)
         save_learned(learned, refined.offset_px, refined.bone_lengths)
         write_calibration(target, refined.cameras)
         return list(refined.findings)
@@ -379,7 +369,7 @@ def _one_person(job: _Job, index: int, inputs: Sequence[Path], points: Path, cli
         people, calibration, learned = inputs
         offset, bones = load_learned(learned)
         told = replace(how, offset_px=offset, bone_lengths=bones if index == 0 else None)
-        keypoints = _person(load_keypoints(people), index)
+        keypoints = person_of(load_keypoints(people), index)
         markers = reconstruct(keypoints, read_calibration(calibration), told)
         save_markers(points, markers)
         return []
@@ -449,47 +439,3 @@ def _write_record(
 
 def _plain_video(video: VideoInfo | None) -> dict[str, object] | None:
     return None if video is None else asdict(video) | {"path": str(video.path.resolve())}
-
-
-def load_take(folder: Path) -> Take:
-    """Read a take back from its out folder.
-
-    Raises:
-        InputError: If the folder holds no finished take.
-    """
-    work = folder / "work"
-    try:
-        record = json.loads((work / "take.json").read_text())
-        clock = json.loads((work / "clock.json").read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"expected a finished take in {folder}, found none ({error}); run `muybridge capture`"
-        ) from error
-    keypoints, learned = load_keypoints(work / "people.npz"), work / "refine.npz"
-    people = tuple(
-        PersonTake(
-            name,
-            _person(keypoints, int(name.removeprefix("person")) - 1),
-            load_markers(work / f"{name}_markers.npz"),
-            load_clip(work / f"{name}_clip.npz"),
-        )
-        for name in record["people"]
-    )
-    return Take(
-        name=record["name"],
-        fps=record["fps"],
-        videos=tuple(
-            None if v is None else VideoInfo(**(v | {"path": Path(v["path"])}))
-            for v in record["videos"]
-        ),
-        cameras=_calibration_of(folder),
-        people=people,
-        offsets_frames=torch.tensor(clock["offsets_frames"], dtype=torch.float64),
-        findings=tuple(Finding(**fields) for fields in record["findings"]),
-        seconds=record["seconds"],
-        detector_offset_px=load_learned(learned)[0] if learned.is_file() else None,
-    )
-
-
-def _calibration_of(folder: Path) -> Cameras:
-    return read_calibration(folder / "calibration.yaml")

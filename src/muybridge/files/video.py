@@ -13,7 +13,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 
 from muybridge.errors import InputError
 from muybridge.files.atomic import replacing
@@ -23,6 +23,7 @@ __all__ = [
     "VideoInfo",
     "VideoWriter",
     "count_frames",
+    "frame_times",
     "probe",
     "read_frames",
     "write_frames",
@@ -97,11 +98,21 @@ def probe(path: Path) -> VideoInfo:
 
 def count_frames(path: Path) -> int:
     """Frames that are really in the file, by its packets; nothing is decoded."""
+    return len(frame_times(path))
+
+
+def frame_times(path: Path) -> Float64[np.ndarray, "t"]:
+    """Seconds at which the frames are shown, in that order, by the packets; nothing is decoded.
+
+    NaN, all at the end, where the file does not tell.
+    """
     with _open(path) as container:
+        base = float(container.streams.video[0].time_base or 0.0)
         try:
-            return sum(1 for packet in container.demux(video=0) if packet.size)
+            stamps = [packet.pts for packet in container.demux(video=0) if packet.size]
         except av.error.FFmpegError as error:
             raise _broken(path, error) from error
+    return np.sort(np.array([np.nan if s is None else s * base for s in stamps], np.float64))
 
 
 def _clockwise_turn(frame: av.VideoFrame) -> int:
