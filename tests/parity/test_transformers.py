@@ -15,6 +15,13 @@ import torch
 from torch import nn
 
 from muybridge.language.decoder import Decoder
+from muybridge.language.generate import (
+    BeamOptions,
+    SamplingOptions,
+    beam_search,
+    filter_logits,
+    generate,
+)
 from muybridge.language.hf import config_from_hf, config_to_hf, export_hf, import_hf
 from muybridge.language.hf_names import relayout, state_from_hf, state_to_hf
 from muybridge.nn.rope import inverse_frequencies
@@ -174,3 +181,57 @@ def test_names_lead_back() -> None:
 
 def test_there_are_enough_tokens_to_choose_from() -> None:
     assert tokens().unique().numel() > VOCABULARY // 2
+
+
+# -- decoding -----------------------------------------------------------------------------------
+PROMPTS = [[3, 1, 4, 1, 5], [9], [2, 6, 5]]
+
+
+def _generated(peer: nn.Module, **options: object) -> list[list[int]]:
+    longest = max(map(len, PROMPTS))
+    rows = torch.tensor([[0] * (longest - len(p)) + p for p in PROMPTS])
+    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in PROMPTS])
+    with torch.no_grad():
+        found = peer.generate(
+            rows, attention_mask=mask, max_new_tokens=12, pad_token_id=0, do_sample=False, **options
+        )
+    return found[:, longest:].tolist()
+
+
+def _trimmed(rows: list[list[int]], stop: int | None) -> list[list[int]]:
+    return [row[: row.index(stop) + 1] if stop in row else row for row in rows]
+
+
+@pytest.mark.parametrize("stop", [None, 11])
+@pytest.mark.parametrize("name", ["gpt2", "llama2-gqa", "llama3.1", "deepseek-v3-yarn"])
+def test_greedy_decoding_is_equal(name: str, stop: int | None) -> None:
+    peer = _peer(name)
+    options = SamplingOptions(temperature=0.0, repetition_penalty=1.3)
+    ours = generate(_ours(name, peer), PROMPTS, 12, options, stop=stop)
+    theirs = _generated(peer, eos_token_id=stop, repetition_penalty=1.3)
+    assert ours == _trimmed(theirs, stop)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("stop", [None, 11, 5, 20])
+@pytest.mark.parametrize("name", ["gpt2", "llama2-gqa", "deepseek-v3"])
+def test_beam_search_is_equal(name: str, stop: int | None, penalty: float) -> None:
+    peer = _peer(name)
+    ours = beam_search(_ours(name, peer), PROMPTS, 12, BeamOptions(4, penalty), stop=stop)
+    theirs = _generated(peer, eos_token_id=stop, num_beams=4, length_penalty=penalty)
+    assert ours == _trimmed(theirs, stop)
+
+
+def test_filters_are_equal() -> None:
+    process = transformers.generation.logits_process
+    torch.manual_seed(0)
+    logits, seen = torch.randn(50, VOCABULARY) * 3, torch.randint(0, VOCABULARY, (50, 6))
+    cases = (
+        (SamplingOptions(repetition_penalty=1.7), process.RepetitionPenaltyLogitsProcessor(1.7)),
+        (SamplingOptions(temperature=0.7), process.TemperatureLogitsWarper(0.7)),
+        (SamplingOptions(top_k=5), process.TopKLogitsWarper(5)),
+        (SamplingOptions(top_p=0.8), process.TopPLogitsWarper(0.8)),
+        (SamplingOptions(min_p=0.1), process.MinPLogitsWarper(0.1)),
+    )
+    for options, theirs in cases:
+        torch.testing.assert_close(filter_logits(logits, options, seen), theirs(seen, logits))
