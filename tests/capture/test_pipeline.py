@@ -22,6 +22,7 @@ from muybridge.files.calibration import read_calibration, write_calibration
 from muybridge.files.clip import load_learned, save_learned
 from muybridge.files.gltf import read_glb
 from muybridge.files.keypoints import Correction, save_corrections
+from muybridge.files.lock import locked
 from muybridge.files.trc import read_trc
 from muybridge.geometry.rigid import Rigid
 from muybridge.motion.kinematics import forward_clip
@@ -167,6 +168,7 @@ def test_two_people_give_two_motions(tmp_path: Path) -> None:
     assert float(apart.norm(dim=-1).min()) > 0.3
     take, _ = _capture(session, tmp_path / "out", people=1)
     assert len(take.people) == 1
+    assert not (tmp_path / "out" / "take_person2.bvh").exists(), "not of this take"
 
 
 def test_an_unfinished_folder_is_no_take(tmp_path: Path) -> None:
@@ -204,3 +206,48 @@ def test_kill_9_loses_and_breaks_nothing(
             np.testing.assert_allclose(*same, atol=1e-6)
         else:
             assert (target / name).read_text() == (out / name).read_text()
+
+
+def test_a_take_too_long_for_c3d_is_written_without(
+    session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muybridge.capture.pipeline.MOST_FRAMES", FRAMES - 1)
+    take, _ = _capture(session, tmp_path / "out")
+    assert (tmp_path / "out" / "take.trc").is_file()
+    assert not (tmp_path / "out" / "take.c3d").exists()
+    assert any("C3D" in finding.sentence for finding in take.findings)
+
+
+def test_one_capture_at_a_time_in_a_folder(session: Path, tmp_path: Path) -> None:
+    with (
+        locked(tmp_path / "out" / "work" / "lock"),
+        pytest.raises(InputError, match="another muybridge"),
+    ):
+        _capture(session, tmp_path / "out")
+    left = tmp_path / "out" / "work" / ".clock.unfinished-abc.json"
+    left.write_text("{")
+    _capture(session, tmp_path / "out")
+    assert not left.exists(), "what a killed run has left is removed"
+
+
+DAMAGE = {
+    "cut": lambda data: data[: len(data) // 2],
+    "noise": lambda data: bytes(range(256)) * 4,
+    "empty": lambda data: b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(
+    "name", ["keypoints.npz", "people.npz", "person1_clip.npz", "sync.json", "take.json"]
+)
+def test_damaged_intermediate_results_are_made_again(
+    session: Path, out: Path, tmp_path: Path, name: str, damage: str
+) -> None:
+    copy = tmp_path / "out"
+    shutil.copytree(out, copy)
+    path = next(p for p in copy.rglob(name) if p.parent.name != "findings")
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    _capture(session, copy)
+    for result in ("take.bvh", "take.glb", "take.trc", "calibration.yaml", "work/people.npz"):
+        assert (copy / result).read_bytes() == (out / result).read_bytes(), result

@@ -8,12 +8,10 @@ from typing import Literal
 from muybridge.capture.associate import AssociateOptions
 from muybridge.capture.crop import parse_grid
 from muybridge.capture.detect import DetectOptions
-from muybridge.capture.solve import SolveOptions
+from muybridge.capture.solve import FASTEST_FPS, SLOWEST_FPS, SolveOptions
 from muybridge.errors import InputError
 
 __all__ = ["CaptureOptions"]
-
-SLOWEST_FPS, FASTEST_FPS = 1.0, 10_000.0  # between them lies every camera that films motion
 
 
 @dataclass(frozen=True)

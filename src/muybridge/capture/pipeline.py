@@ -39,7 +39,7 @@ from muybridge.capture.trajectories import bone_pairs
 from muybridge.errors import InputError
 from muybridge.files.atomic import remove_unfinished, write_bytes, write_text
 from muybridge.files.bvh import write_bvh
-from muybridge.files.c3d import write_c3d
+from muybridge.files.c3d import MOST_FRAMES, write_c3d
 from muybridge.files.calibration import read_calibration, write_calibration
 from muybridge.files.clip import (
     load_clip,
@@ -64,6 +64,7 @@ from muybridge.motion.keypoints import Keypoints
 __all__ = ["CaptureOptions", "Listener", "capture", "load_take"]
 
 TAKE = "take"
+SUFFIXES = (".bvh", ".glb", ".trc", ".c3d")
 
 
 @dataclass(frozen=True)
@@ -358,7 +359,17 @@ def _reconstruct_and_solve(job: _Job, people: Path) -> None:
         _one_person(job, index, [people, calibration, job.path("refine.npz")], points, clip)
         stem = TAKE if index == 0 else f"{TAKE}_{name}"
         if clip.stat().st_size:
-            _export(job, name, points, clip, stem)
+            _export(job, name, (points, clip), stem, keypoints.frame_count)
+    _remove_others(job)
+
+
+def _remove_others(job: _Job) -> None:
+    """Results for people whom an earlier run found and this one did not."""
+    stages = {outcome.stage for outcome in job.shop.outcomes}
+    for path in job.shop.folder.glob(f"{TAKE}_person*"):
+        name = path.stem.removeprefix(f"{TAKE}_")
+        if path.suffix in SUFFIXES and f"export_{name}" not in stages:
+            path.unlink()
 
 
 def _one_person(job: _Job, index: int, inputs: Sequence[Path], points: Path, clip: Path) -> None:
@@ -398,19 +409,32 @@ def _unsolved(name: str, error: InputError) -> Finding:
     )
 
 
-def _export(job: _Job, name: str, points: Path, clip: Path, stem: str) -> None:
-    suffixes = (".bvh", ".glb", ".c3d", ".trc")
-    bvh, glb, c3d, trc = targets = [job.shop.folder / f"{stem}{suffix}" for suffix in suffixes]
+def _export(job: _Job, name: str, inputs: tuple[Path, Path], stem: str, frames: int) -> None:
+    bvh, glb, trc, c3d = (job.shop.folder / f"{stem}{suffix}" for suffix in SUFFIXES)
+    short = frames <= MOST_FRAMES
 
     def work() -> list[Finding]:
-        solved, markers = load_clip(clip), load_markers(points)
+        solved, markers = load_clip(inputs[1]), load_markers(inputs[0])
         write_bvh(bvh, solved)
         write_glb(glb, solved)
-        write_c3d(c3d, markers)
         write_trc(trc, markers)
-        return []
+        if short:
+            write_c3d(c3d, markers)
+            return []
+        c3d.unlink(missing_ok=True)  # of an earlier, shorter take
+        return [_too_long(c3d, frames)]
 
-    job.stage(f"export_{name}", [points, clip], None, targets, work)
+    targets = [bvh, glb, trc, *([c3d] if short else [])]
+    job.stage(f"export_{name}", inputs, None, targets, work)
+
+
+def _too_long(path: Path, frames: int) -> Finding:
+    return Finding(
+        "export",
+        "warning",
+        f"{path.name} is left out: a C3D file holds at most {MOST_FRAMES} frames, not {frames}.",
+        f"{path.stem}.trc holds the same markers.",
+    )
 
 
 def _write_record(

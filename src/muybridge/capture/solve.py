@@ -10,7 +10,6 @@ smoothness alone, in long ones the pose is carried from the last sight to the ne
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -37,6 +36,7 @@ HINT_STD = 0.05  # metres: how loosely a long gap is held to the straight line b
 CALM = 0.25  # seconds: neighbourhood in which the first guess of a hinge axis is averaged
 TRUST = (30.0, 10.0, ROBUST)  # whitened distances, see `Problem.belief`
 SMALLEST, TALLEST = 0.4, 3.0  # metres
+SLOWEST_FPS, FASTEST_FPS = 1.0, 10_000.0  # between them lies every camera that films motion
 SMOOTHEST = 1e6  # nothing moves any more
 CHUNK = 4096  # frames
 PIN_STD = 0.0005  # metres: how firmly a foot is planted
@@ -145,8 +145,11 @@ def solve_take(markers: Markers, options: SolveOptions | None = None) -> Solutio
 
 def _check(markers: Markers) -> None:
     """Refuse what cannot be solved, with a reason."""
-    if not (markers.fps > 0.0 and math.isfinite(markers.fps)):
-        raise InputError(f"expected a positive frame rate, got {markers.fps}; give frames/second")
+    if not SLOWEST_FPS <= markers.fps <= FASTEST_FPS:
+        raise InputError(
+            f"expected a frame rate of {SLOWEST_FPS:g} to {FASTEST_FPS:g}, got {markers.fps:g}; "
+            "correct the rate"
+        )
     if bool(markers.points_world.isinf().any()):
         raise InputError(
             "expected finite marker positions or NaN where unseen, got infinity; "

@@ -32,9 +32,12 @@ class Calibrate:
     def run(self) -> None:
         """Calibrate, print figures and findings, write the file."""
         from muybridge.capture.calibrate import CalibrateOptions, calibrate_folder
+        from muybridge.capture.crop import parse_grid
         from muybridge.cli.progress import progress_bar, say, show_findings
         from muybridge.files.calibration import write_calibration
 
+        if self.grid is not None:
+            parse_grid(self.grid)
         options = CalibrateOptions(metres_per_unit=METRES[self.unit])
         self.out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.out.parent, prefix=".views") as place:

@@ -35,8 +35,9 @@ class Reconstruct:
         from muybridge.capture.threads import one_thread
         from muybridge.cli.progress import say
         from muybridge.files.clip import save_markers
-        from muybridge.files.convert import write_motion
+        from muybridge.files.convert import check_suffix, write_motion
 
+        check_suffix(self.out, (".trc", ".c3d", ".npz"))
         with one_thread():
             markers = self._markers()
         packed = self.out.suffix.lower() == ".npz"
@@ -47,16 +48,18 @@ class Reconstruct:
         from muybridge.capture.associate import AssociateOptions, associate
         from muybridge.capture.reconstruct import ReconstructOptions, reconstruct
         from muybridge.capture.refine import RefineOptions, refine_cameras
+        from muybridge.capture.rig_check import check_rig
         from muybridge.capture.sync import SyncOptions, resample, synchronise
         from muybridge.cli.progress import show_findings
         from muybridge.files.calibration import match_cameras, read_calibration
 
         detected, known = self._read(), ReconstructOptions(mode=self.mode)
         cameras = match_cameras(read_calibration(self.calibration), detected.cameras)
+        check_rig(cameras, str(self.calibration))
         sync = synchronise(detected, cameras, SyncOptions())
         found = associate(resample(detected, sync), cameras, AssociateOptions())
         show_findings((*sync.findings, *found.findings))
-        person = found.people[0]
+        person = found.main
         if self.refine == "auto" and self.mode == "default":
             refined = refine_cameras(person, cameras, RefineOptions())
             show_findings(refined.findings)

@@ -25,9 +25,15 @@ class Solve:
         from muybridge.capture.solve import SolveOptions, solve_take
         from muybridge.cli.progress import say, show_findings
         from muybridge.files.clip import load_markers
-        from muybridge.files.convert import markers_from_clip, read_motion, write_motion
+        from muybridge.files.convert import (
+            check_suffix,
+            markers_from_clip,
+            read_motion,
+            write_motion,
+        )
         from muybridge.motion.clip import Clip
 
+        check_suffix(self.out)
         packed = self.points.suffix.lower() == ".npz"
         points = load_markers(self.points) if packed else read_motion(self.points)
         markers = markers_from_clip(points) if isinstance(points, Clip) else points

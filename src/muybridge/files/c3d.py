@@ -28,9 +28,10 @@ from muybridge.files.disk import read_bytes, writing
 from muybridge.files.names import unique_names
 from muybridge.motion.markers import Markers
 
-__all__ = ["read_c3d", "write_c3d"]
+__all__ = ["MOST_FRAMES", "read_c3d", "write_c3d"]
 
 METRES = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "": 0.001}
+MOST_FRAMES, MOST_MARKERS = 65_535, 255  # that its header and labels can count
 BLOCK = 512  # bytes
 RESIDUAL = 0.0005  # metres; the step in which residuals are written
 MOST_SECONDS = 300  # for ezc3d to read one file; a large one takes some seconds
@@ -88,7 +89,7 @@ def _check_structure(content: bytes) -> None:
     real = content[{1: 15, 2: 13, 3: 12}[processor]] & 0x80  # sign of the scale: below 0 is float
     frame_bytes = (16 if real else 8) * points + (4 if real else 2) * analog
     frames = last - first + 1
-    if frames <= 0 or (last < 65535 and data + frames * frame_bytes > len(content)):
+    if frames <= 0 or (last < MOST_FRAMES and data + frames * frame_bytes > len(content)):
         raise InputError(
             f"expected {frames} frames of {points} points, got a file too short for them; "
             "it is cut short, copy it again"
@@ -185,9 +186,10 @@ def write_c3d(path: Path, markers: Markers) -> None:
         raise InputError(
             f"expected markers to write, got {frames} frames of {count} markers; record some first"
         )
-    if frames > 65535 or count > 255:
+    if frames > MOST_FRAMES or count > MOST_MARKERS:
         raise InputError(
-            f"expected at most 65535 frames of 255 markers in a C3D file, got {frames} of {count}; "
+            f"expected at most {MOST_FRAMES} frames of {MOST_MARKERS} markers in a C3D file, got "
+            f"{frames} of {count}; "
             "write parts, or TRC"
         )
     seen = markers.seen.numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from muybridge.errors import InputError
@@ -14,7 +15,14 @@ from muybridge.motion.clip import Clip
 from muybridge.motion.kinematics import forward_clip
 from muybridge.motion.markers import Markers
 
-__all__ = ["SUFFIXES", "convert", "markers_from_clip", "read_motion", "write_motion"]
+__all__ = [
+    "SUFFIXES",
+    "check_suffix",
+    "convert",
+    "markers_from_clip",
+    "read_motion",
+    "write_motion",
+]
 
 SUFFIXES = (".bvh", ".glb", ".npz", ".c3d", ".trc")  # the first three hold clips, the others points
 
@@ -32,8 +40,7 @@ def convert(source: Path, target: Path, unit: Unit = "cm") -> None:
     Raises:
         InputError: If a suffix is unknown, the source is damaged, or the way does not exist.
     """
-    if target.suffix.lower() not in SUFFIXES:
-        raise InputError(_unknown(target))
+    check_suffix(target)
     write_motion(target, read_motion(source, unit), unit)
 
 
@@ -55,9 +62,8 @@ def read_motion(path: Path, unit: Unit = "cm") -> Clip | Markers:
 
 def write_motion(path: Path, motion: Clip | Markers, unit: Unit = "cm") -> None:
     """Write a clip or markers in the format of the suffix."""
+    check_suffix(path)
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InputError(_unknown(path))
     if suffix in (".c3d", ".trc"):
         markers = markers_from_clip(motion) if isinstance(motion, Clip) else motion
         (write_c3d if suffix == ".c3d" else write_trc)(path, markers)
@@ -81,8 +87,18 @@ def markers_from_clip(clip: Clip) -> Markers:
     return Markers(clip.skeleton.names, forward_clip(clip).positions, clip.fps)
 
 
-def _unknown(path: Path) -> str:
+def check_suffix(path: Path, known: Sequence[str] = SUFFIXES) -> None:
+    """Refuse a file to write whose ending is unknown, best before the work that fills it.
+
+    Raises:
+        InputError: If the suffix is none of those known.
+    """
+    if path.suffix.lower() not in known:
+        raise InputError(_unknown(path, known))
+
+
+def _unknown(path: Path, known: Sequence[str] = SUFFIXES) -> str:
     return (
-        f"expected a file ending in {', '.join(SUFFIXES)}, got {path.name!r}; "
+        f"expected a file ending in {', '.join(known)}, got {path.name!r}; "
         "choose one of these formats"
     )

@@ -300,6 +300,8 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> Keypoints:
     confidence = arrays["confidence"].astype(np.float64, casting="same_kind")
     corrected = arrays.get("corrected", np.zeros(confidence.shape, dtype=bool))
     fps = float(head["fps"])
+    if np.isinf(points).any() or not np.isfinite(confidence).all() or 0 in confidence.shape[:2]:
+        raise ValueError("infinite, or nothing")
     if points.ndim != 5 or points.shape != (*confidence.shape, 2) or not 0.0 < fps < 1e5:
         raise ValueError("shapes or frame rate")
     if corrected.shape != confidence.shape or corrected.dtype != np.bool_:

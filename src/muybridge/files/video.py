@@ -31,6 +31,8 @@ __all__ = [
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg", ".mts")
 
+LARGEST_PX = 16384  # of an H.264 encoder
+
 Frame = UInt8[np.ndarray, "height width 3"]
 
 
@@ -156,12 +158,17 @@ def read_frames(path: Path, start: int = 0, stop: int | None = None) -> Iterator
 class VideoWriter:
     """An H.264 file that grows frame by frame; sizes are cut to even numbers, as H.264 asks.
 
-    Use as a context manager; on an exception the unfinished file stays for the caller to remove
-    (`files.atomic.replacing` does).
+    Raises InputError for sizes that H.264 cannot hold. Use as a context manager; on an exception
+    the unfinished file stays for the caller to remove (`files.atomic.replacing` does).
     """
 
     def __init__(self, path: Path, fps: float, size_px: tuple[int, int], quality: int = 16) -> None:
         self.width, self.height = (side // 2 * 2 for side in size_px)
+        if not 2 <= min(self.width, self.height) <= max(self.width, self.height) <= LARGEST_PX:
+            raise InputError(
+                f"expected pictures of 2 to {LARGEST_PX} pixels a side for {path.name}, got "
+                f"{size_px[0]}x{size_px[1]}; give another grid or film in another size"
+            )
         self._container = av.open(str(path), "w")
         rate = Fraction(fps).limit_denominator(1001)
         self._stream = self._container.add_stream("libx264", rate=rate)
