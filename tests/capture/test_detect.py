@@ -16,6 +16,7 @@ from muybridge.capture.detections import Chunk, fingerprint, load_chunks, save_c
 from muybridge.errors import InputError
 from muybridge.files.video import read_frames, write_frames
 from muybridge.motion.keypoints import COCO_17, Keypoints
+from muybridge.pose.runtime import Backend
 from tests.demo import demo_trial, distances_px
 from tests.pose.pictures import background, draw_figure
 
@@ -56,21 +57,20 @@ def _assert_close_to_openpose(found: Keypoints) -> None:
     assert float(apart.nanmean(dim=(1, 2)).max()) <= 18.0
 
 
-def test_demo_agrees_with_openpose_in_its_first_frames(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_demo_agrees_with_openpose_in_its_first_frames(backend: Backend, tmp_path: Path) -> None:
     """The first five frames of each camera, encoded anew."""
+    if backend == "onnx":
+        pytest.importorskip("onnxruntime")
     for video in sorted((demo_trial() / "videos").glob("*.mp4")):
         write_frames(tmp_path / video.name, islice(read_frames(video), 5), 60.0)
-    found = detect_videos(sorted(tmp_path.glob("*.mp4")), options=replace(HERE, save_every=50))
-    _assert_close_to_openpose(found)
+    options = replace(HERE, save_every=50, backend=backend, cache_folder=tmp_path)
+    _assert_close_to_openpose(detect_videos(sorted(tmp_path.glob("*.mp4")), options=options))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["torch", "onnx"])
-def test_demo_agrees_with_openpose(backend: str, tmp_path: Path) -> None:
-    if backend == "onnx":
-        pytest.importorskip("onnxruntime")
-    options = DetectOptions(backend="onnx" if backend == "onnx" else "torch", cache_folder=tmp_path)
-    found = detect_videos(sorted((demo_trial() / "videos").glob("*.mp4")), options=options)
+def test_demo_agrees_with_openpose() -> None:
+    found = detect_videos(sorted((demo_trial() / "videos").glob("*.mp4")))
     assert found.points_px.shape == (4, 100, 1, 17, 2)
     _assert_close_to_openpose(found)
 
