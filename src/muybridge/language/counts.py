@@ -22,8 +22,10 @@ from muybridge.nn.latent import LatentAttention
 from muybridge.nn.moe import Mixture
 
 __all__ = [
+    "CostRow",
     "ModelCounts",
     "Part",
+    "cost_rows",
     "count_decoder",
     "count_parts",
 ]
@@ -60,7 +62,11 @@ class ModelCounts:
         forward_flops: To read one token at full context.
         training_flops: Forward and backward of one token at full context.
         cache_per_token: Numbers that the key/value cache holds a token.
-        context: Tokens that the per-sequence figures are for.
+        activation_width: Numbers that all blocks keep a token for the backward pass.
+        context: Tokens that FLOPs are for.
+        width: D.
+        layers: L.
+        vocabulary: V.
     """
 
     parts: tuple[Part, ...]
@@ -72,6 +78,7 @@ class ModelCounts:
     forward_flops: int
     training_flops: int
     cache_per_token: int
+    activation_width: int
     context: int
     width: int
     layers: int
@@ -93,13 +100,13 @@ class ModelCounts:
     def activation_bytes(
         self, tokens: int, *, checkpoint: bool = False, bytes_each: int = 2
     ) -> int:
-        """What a training step keeps for `tokens` tokens, attention scores never stored.
+        """What a training step keeps between forward and backward for `tokens` tokens.
 
-        34 D bytes a token and layer in half precision (arXiv 2205.05198, without the quadratic
-        term), 2 D where every block is recomputed and only its input kept; plus float32 logits.
+        Attention scores are never stored; with `checkpoint` only each block's input is. The
+        float32 logits and their gradient are in it, and often dominate a small model.
         """
-        per_layer = (1 if checkpoint else 17) * self.width * bytes_each
-        return tokens * (self.layers * per_layer + 4 * self.vocabulary)
+        kept = self.layers * self.width if checkpoint else self.activation_width
+        return tokens * (kept * bytes_each + 8 * self.vocabulary)
 
     def total_training_flops(self, tokens: int) -> int:
         """Of a whole run over `tokens` tokens at full context."""
@@ -200,6 +207,26 @@ def _score_width(config: DecoderConfig) -> int:
     return shape.heads * 2 * shape.head_width
 
 
+def _attention_activations(shape: GroupedAttention | LatentAttention) -> int:
+    """Numbers kept a token: queries, keys, values, answers, and MLA's compressed forms."""
+    if isinstance(shape, GroupedAttention):
+        return 2 * (shape.heads + shape.key_value_heads) * shape.head_width
+    head = shape.nope_width + shape.rope_width
+    expanded = shape.heads * (3 * head + shape.nope_width + 2 * shape.value_width)
+    return expanded + 3 * (shape.query_rank or 0) + 3 * shape.key_value_rank + shape.rope_width
+
+
+def _activation_width(config: DecoderConfig, layer: int) -> int:
+    """Numbers that autograd keeps of one block for one token, the block's input included."""
+    kept = 2 * config.width * (2 if config.norm == "layernorm" else 3)
+    kept += _attention_activations(config.attention)
+    mixture, gated = config.mixture_of(layer), config.feedforward.kind == "gated"
+    if mixture is None:
+        return kept + (4 if gated else 2) * config.feedforward.inner_width
+    inner = 4 * (mixture.active + mixture.shared) * mixture.inner_width
+    return kept + inner + 2 * mixture.active * config.width + mixture.experts
+
+
 def count_decoder(config: DecoderConfig, tokens: int | None = None) -> ModelCounts:
     """Parameters, FLOPs and cache of a decoder, without building it.
 
@@ -231,8 +258,58 @@ def count_decoder(config: DecoderConfig, tokens: int | None = None) -> ModelCoun
         forward_flops=forward,
         training_flops=3 * forward,
         cache_per_token=config.layers * sum(g * k for g, k in config.attention.cache_shapes),
+        activation_width=sum(_activation_width(config, i) for i in range(config.layers)),
         context=tokens,
         width=config.width,
         layers=config.layers,
         vocabulary=config.vocabulary,
     )
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """One line of the cost table: what, how much, in which unit, and under which assumption."""
+
+    name: str
+    value: int
+    unit: str
+    note: str = ""
+
+
+def cost_rows(
+    config: DecoderConfig, training_tokens: int | None = None, text_tokens: int | None = None
+) -> tuple[CostRow, ...]:
+    """The table of `muybridge lm count`.
+
+    Args:
+        config: Family and size.
+        training_tokens: Length of a whole run; None: 20 a parameter in use (Chinchilla).
+        text_tokens: Length of one text; None: the whole context.
+    References:
+        Hoffmann et al., Training Compute-Optimal Large Language Models, arXiv 2203.15556.
+    """
+    text = text_tokens or config.context
+    counts = count_decoder(config, text)
+    run = training_tokens or 20 * counts.active
+    rows = [CostRow(part.name, part.parameters, "parameters") for part in counts.parts]
+    rows += [
+        CostRow("all", counts.parameters, "parameters"),
+        CostRow("in use", counts.active, "parameters", "by any one token"),
+        CostRow("matrices", counts.matrices_untied, "parameters", "head counted of its own"),
+        CostRow("routing biases", counts.buffers, "numbers", "buffers, not parameters"),
+        CostRow("prediction modules", counts.prediction, "parameters", "beside the model"),
+        CostRow("training", counts.training_flops, "FLOPs a token", f"in texts of {text:,}"),
+        CostRow("run", counts.total_training_flops(run), "FLOPs", f"{run:,} tokens"),
+        CostRow("weights", 2 * counts.parameters, "bytes", "bfloat16"),
+        CostRow("weights, gradients, Adam", counts.optimiser_bytes(), "bytes", "mixed precision"),
+        CostRow("activations", counts.activation_bytes(text), "bytes", f"one text of {text:,}"),
+        CostRow(
+            "activations, checkpointed",
+            counts.activation_bytes(text, checkpoint=True),
+            "bytes",
+            "one input a block",
+        ),
+        CostRow("cache", counts.cache_per_token, "numbers a token"),
+        CostRow("cache", counts.cache_bytes(text), "bytes", f"one text of {text:,}, bfloat16"),
+    ]
+    return tuple(row for row in rows if row.value)
