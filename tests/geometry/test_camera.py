@@ -1,4 +1,4 @@
-"""Projection against OpenCV; undistortion as its inverse; rigid transforms."""
+"""Projection against OpenCV; undistortion as its inverse; derivatives of the lens."""
 
 import cv2
 import numpy as np
@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from muybridge.geometry.camera import Cameras
-from muybridge.geometry.rigid import Rigid, align
+from muybridge.geometry.camera import Cameras, distort, distortion_basis, distortion_jacobian
 
 
 def _cameras() -> Cameras:
@@ -69,21 +68,13 @@ def test_points_behind_a_camera_are_nan(cameras: Cameras) -> None:
     assert bool(cameras.project(behind)[0, 0].isnan().all())
 
 
-def test_rigid_inverse_and_composition() -> None:
-    a = Rigid(torch.tensor(Rotation.random(random_state=1).as_matrix()), torch.rand(3).double())
-    b = Rigid(torch.tensor(Rotation.random(random_state=2).as_matrix()), torch.rand(3).double())
-    points = torch.rand(5, 3).double()
-    torch.testing.assert_close(a.compose(b).apply(points), a.apply(b.apply(points)))
-    torch.testing.assert_close(a.inverse().apply(a.apply(points)), points)
-
-
-@given(st.integers(0, 1000), st.booleans())
-def test_align_recovers_the_transform(seed: int, with_scale: bool) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    source = torch.randn(6, 3, generator=generator, dtype=torch.float64)
-    rotation = torch.tensor(Rotation.random(random_state=seed).as_matrix())
-    scale = 1.7 if with_scale else 1.0
-    target = scale * source @ rotation.mT + torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
-    found = align(source, target, with_scale=with_scale)
-    torch.testing.assert_close(found.rotation, rotation, atol=1e-9, rtol=0)
-    torch.testing.assert_close(found.apply(source), target, atol=1e-9, rtol=0)
+def test_derivatives_of_the_lens_equal_autograd() -> None:
+    generator = torch.Generator().manual_seed(3)
+    points = torch.rand(1, 6, 2, generator=generator, dtype=torch.float64) - 0.5
+    lens = torch.tensor([[-0.26, 0.08, 0.002, -0.001, 0.01]], dtype=torch.float64)
+    by_point, by_lens = torch.autograd.functional.jacobian(distort, (points, lens))
+    every = torch.arange(6)
+    torch.testing.assert_close(distortion_basis(points)[0], by_lens[0, :, :, 0])
+    torch.testing.assert_close(
+        distortion_jacobian(points, lens)[0], by_point[0, every, :, 0, every, :]
+    )

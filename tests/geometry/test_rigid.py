@@ -2,6 +2,9 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from muybridge.geometry.rigid import Rigid, align
 from muybridge.geometry.rotation import matrix_from_rotvec
@@ -50,3 +53,15 @@ def test_a_mirror_image_is_not_taken_for_a_turn() -> None:
     found = align(source, mirrored)
     assert float(torch.linalg.det(found.rotation)) == pytest.approx(1.0)
     assert float((found.apply(source) - mirrored).norm(dim=-1).mean()) > 0.1
+
+
+@given(st.integers(0, 1000), st.booleans())
+def test_align_recovers_the_transform(seed: int, with_scale: bool) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    source = torch.randn(6, 3, generator=generator, dtype=torch.float64)
+    rotation = torch.tensor(Rotation.random(random_state=seed).as_matrix())
+    scale = 1.7 if with_scale else 1.0
+    target = scale * source @ rotation.mT + torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
+    found = align(source, target, with_scale=with_scale)
+    torch.testing.assert_close(found.rotation, rotation, atol=1e-9, rtol=0)
+    torch.testing.assert_close(found.apply(source), target, atol=1e-9, rtol=0)

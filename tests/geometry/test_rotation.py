@@ -73,3 +73,12 @@ def test_unroll_keeps_rotations_and_joins_hemispheres() -> None:
     unrolled = rot.unroll(flipped)
     assert bool(((unrolled[1:] * unrolled[:-1]).sum(-1) > 0).all())
     assert float(rot.geodesic_angle(unrolled, smooth).max()) < 1e-7
+
+
+def test_cross_matrix_is_the_cross_product_and_the_slope_of_a_small_turn() -> None:
+    generator = torch.Generator().manual_seed(5)
+    u, v = torch.randn(2, 4, 3, generator=generator, dtype=torch.float64)
+    product = (rot.cross_matrix(v) @ u.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(product, torch.linalg.cross(v, u))
+    turned = (rot.matrix_from_rotvec(1e-6 * v) @ u.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close((turned - u) / 1e-6, product, atol=1e-5, rtol=0)

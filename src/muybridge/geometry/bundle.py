@@ -25,9 +25,9 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from muybridge.geometry.camera import Cameras, distort, distortion_jacobian
+from muybridge.geometry.camera import Cameras, distort, distortion_basis, distortion_jacobian
 from muybridge.geometry.rigid import Rigid
-from muybridge.geometry.rotation import matrix_from_rotvec
+from muybridge.geometry.rotation import cross_matrix, matrix_from_rotvec
 
 __all__ = [
     "PARAMETERS",
@@ -298,13 +298,6 @@ def _root_weight(problem: _Problem, residuals: Float[Tensor, "n 2"]) -> Float[Te
     return given * slope.sqrt()
 
 
-def _cross_matrix(v: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3 3"]:
-    """[v]_x, so that [v]_x u = v x u."""
-    x, y, z = v.unbind(-1)
-    zero = torch.zeros_like(x)
-    return torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).unflatten(-1, (3, 3))
-
-
 def _jacobians(
     scene: _Scene, observations: Observations
 ) -> tuple[Float[Tensor, "n 2 16"], Float[Tensor, "n 2 6"]]:
@@ -323,30 +316,20 @@ def _jacobians(
         (
             torch.diag_embed(distorted),
             eye,
-            focal @ _distortion_basis(normalized),
-            by_point @ -_cross_matrix(turned),
+            focal @ distortion_basis(normalized),
+            by_point @ -cross_matrix(turned),
             by_point,
             _by_delay(observations),
         ),
         dim=-1,
     )
     by_shift = by_point @ cameras.rotation[camera]
-    return by_camera, torch.cat((by_shift @ -_cross_matrix(arm), by_shift), dim=-1)
+    return by_camera, torch.cat((by_shift @ -cross_matrix(arm), by_shift), dim=-1)
 
 
 def _by_delay(observations: Observations) -> Float[Tensor, "n 2 1"]:
     velocity = observations.velocity_px
     return -(torch.zeros_like(observations.points_px) if velocity is None else velocity)[..., None]
-
-
-def _distortion_basis(normalized: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2 5"]:
-    """Derivative of the distorted coordinates by k1 k2 p1 p2 k3; distortion is linear in them."""
-    x, y = normalized.unbind(-1)
-    r2, xy = x * x + y * y, 2.0 * x * y
-    tangential = torch.stack((xy, r2 + 2.0 * x * x, r2 + 2.0 * y * y, xy), -1).unflatten(-1, (2, 2))
-    powers = torch.stack((r2, r2**2, r2**3), -1).unsqueeze(-2)
-    radial = normalized.unsqueeze(-1) * powers
-    return torch.cat((radial[..., :2], tangential, radial[..., 2:]), dim=-1)
 
 
 def _normal_equations(problem: _Problem, scene: _Scene) -> _Normal:

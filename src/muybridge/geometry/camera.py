@@ -15,7 +15,7 @@ from torch import Tensor
 
 from muybridge.geometry.rigid import Rigid
 
-__all__ = ["Cameras", "distort", "distortion_jacobian", "undistort"]
+__all__ = ["Cameras", "distort", "distortion_basis", "distortion_jacobian", "undistort"]
 
 UNDISTORT_STEPS = 12  # Newton steps; quadratic, so 5 suffice inside the image of any sane lens
 
@@ -98,7 +98,11 @@ class Cameras:
 def distort(
     normalized: Float[Tensor, "c n 2"], distortion: Float[Tensor, "c 5"]
 ) -> Float[Tensor, "c n 2"]:
-    """Brown-Conrady distortion of normalised coordinates (OpenCV's five coefficients)."""
+    """Brown-Conrady distortion of normalised coordinates by k1 k2 p1 p2 k3, OpenCV's order.
+
+    References:
+        Brown, Close-range camera calibration, Photogrammetric Engineering 37(8), 1971.
+    """
     k1, k2, p1, p2, k3 = (k.unsqueeze(-1) for k in distortion.unbind(-1))
     x, y = normalized.unbind(-1)
     r2 = x * x + y * y
@@ -129,6 +133,16 @@ def distortion_jacobian(
         ),
         dim=-2,
     )
+
+
+def distortion_basis(normalized: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b 2 5"]:
+    """Derivative of `distort` by its five coefficients; they enter linearly."""
+    x, y = normalized.unbind(-1)
+    r2, xy = x * x + y * y, 2.0 * x * y
+    tangential = torch.stack((xy, r2 + 2.0 * x * x, r2 + 2.0 * y * y, xy), -1).unflatten(-1, (2, 2))
+    powers = torch.stack((r2, r2**2, r2**3), -1).unsqueeze(-2)
+    radial = normalized.unsqueeze(-1) * powers
+    return torch.cat((radial[..., :2], tangential, radial[..., 2:]), dim=-1)
 
 
 def undistort(

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from muybridge.geometry.camera import Cameras
+from muybridge.geometry.rotation import cross_matrix
 
 __all__ = ["EpipolarPair", "epipolar_pair", "intersect_rays", "signed_distance_px", "world_rays"]
 
@@ -53,18 +54,13 @@ def signed_distance_px(
     References:
         Hartley & Zisserman, Multiple View Geometry, 2nd ed., section 11.4.3.
     """
-    cross = _cross_matrix(pair.baseline_world)
+    cross = cross_matrix(pair.baseline_world)
     normal_a = rays_a @ cross.mT  # B x u; its product with v is B . (u x v)
     x, y, z = (normal_a * rays_b).unbind(-1)
     by_a, by_b = rays_b @ (cross @ pair.slope_a), normal_a @ pair.slope_b
     squares = [part.square() for part in (*by_a.unbind(-1), *by_b.unbind(-1))]
     variance = squares[0] + squares[1] + squares[2] + squares[3]
     return (x + y + z) / variance.clamp_min(1e-30).sqrt()
-
-
-def _cross_matrix(vector: Float[Tensor, "3"]) -> Float[Tensor, "3 3"]:
-    """[v]x, so that [v]x u = v x u."""
-    return torch.linalg.cross(vector.expand(3, 3), torch.eye(3, dtype=vector.dtype)).mT
 
 
 def intersect_rays(

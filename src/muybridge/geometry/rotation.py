@@ -18,6 +18,7 @@ Axis = Literal["x", "y", "z"]
 __all__ = [
     "Axis",
     "conjugate",
+    "cross_matrix",
     "euler_from_matrix",
     "geodesic_angle",
     "identity_quaternion",
@@ -150,6 +151,13 @@ def euler_from_matrix(matrix: Float[Tensor, "*b 3 3"], order: str) -> Float[Tens
     first = torch.where(locked, first_locked, first)
     last = torch.where(locked, torch.zeros_like(last), last)
     return torch.stack((first, middle, last), dim=-1)
+
+
+def cross_matrix(vector: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
+    """[v]x, so that [v]x u = v x u: the derivative of a small turn by its rotation vector."""
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).unflatten(-1, (3, 3))
 
 
 def geodesic_angle(a: Float[Tensor, "*#b 4"], b: Float[Tensor, "*#b 4"]) -> Float[Tensor, "*_"]:

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from muybridge.geometry.camera import distort, distortion_jacobian
+from muybridge.geometry.camera import distort, distortion_basis, distortion_jacobian
 from muybridge.geometry.rigid import Rigid
 from muybridge.geometry.rotation import matrix_from_rotvec
 
@@ -205,7 +205,7 @@ def _jacobians(
         (torch.diag_embed(distorted), torch.eye(2).to(distorted).expand(*distorted.shape, 2)),
         dim=-1,
     )
-    by_lens = torch.cat((by_pinhole, focal[:, None] * _by_coefficients(normalized)), dim=-1)
+    by_lens = torch.cat((by_pinhole, focal[:, None] * distortion_basis(normalized)), dim=-1)
     zero = torch.zeros_like(z)
     by_normal = torch.stack(
         (
@@ -217,19 +217,6 @@ def _jacobians(
     by_point = focal[:, None] * distortion_jacobian(normalized, coefficients) @ by_normal
     by_turn = torch.linalg.cross(turned.unsqueeze(-2).expand_as(by_point), by_point, dim=-1)
     return pixels, by_lens, torch.cat((by_turn, by_point), dim=-1)
-
-
-def _by_coefficients(normalized: Float[Tensor, "v n 2"]) -> Float[Tensor, "v n 2 5"]:
-    """Derivative of distorted coordinates by k1 k2 p1 p2 k3; it does not depend on them."""
-    x, y = normalized.unbind(-1)
-    r2 = x * x + y * y
-    return torch.stack(
-        (
-            torch.stack((x * r2, x * r2**2, 2 * x * y, r2 + 2 * x * x, x * r2**3), dim=-1),
-            torch.stack((y * r2, y * r2**2, r2 + 2 * y * y, 2 * x * y, y * r2**3), dim=-1),
-        ),
-        dim=-2,
-    )
 
 
 class _Normal(NamedTuple):
