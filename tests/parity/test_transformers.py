@@ -8,6 +8,7 @@ Without transformers these are skipped, and `test_transformers_golden` checks st
 import json
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -235,3 +236,52 @@ def test_filters_are_equal() -> None:
     )
     for options, theirs in cases:
         torch.testing.assert_close(filter_logits(logits, options, seen), theirs(seen, logits))
+
+
+def test_the_band_is_gpt_neos() -> None:
+    """transformers has no GPT-3; its GPT-Neo alternates dense and banded layers in the same way.
+
+    GPT-Neo does not divide scores by sqrt(K), so the queries' weights are made smaller by that;
+    its queries, keys and values have no bias.
+    """
+    config = replace(TINY["gpt2"], window=4)
+    peer = transformers.GPTNeoForCausalLM(
+        transformers.GPTNeoConfig(
+            vocab_size=VOCABULARY, hidden_size=16, num_layers=2, num_heads=2, window_size=4,
+            attention_types=[[["global", "local"], 1]], max_position_embeddings=64,
+        )
+    )  # fmt: skip
+    decoder = Decoder(config)
+    theirs = peer.state_dict()
+    for key, tensor in decoder.state_dict().items():
+        tensor.copy_(fill(key, tensor.shape))
+        if "attention." in key and key.endswith("bias") and "output" not in key:
+            tensor.zero_()
+        if key.startswith("blocks."):
+            name = f"transformer.h.{key.removeprefix('blocks.')}"
+            for mine, other in _NEO.items():
+                name = name.replace(mine, other)
+            scale = 8**-0.5 if "query" in key else 1.0
+            if name in theirs:
+                theirs[name].copy_(tensor * scale)
+    theirs["transformer.wte.weight"].copy_(decoder.embedding.weight)
+    theirs["transformer.wpe.weight"].copy_(decoder.position.weight)
+    theirs["transformer.ln_f.weight"].copy_(decoder.norm.weight)
+    theirs["transformer.ln_f.bias"].copy_(decoder.norm.bias)
+    with torch.no_grad():
+        expected = peer.eval()(tokens()).logits
+        torch.testing.assert_close(decoder(tokens()), expected, **LOGITS)
+        dense = Decoder.from_state(TINY["gpt2"], decoder.state_dict())
+        assert (dense(tokens()) - expected).abs().max() > 1e-3
+
+
+_NEO = {
+    "attention_norm": "ln_1",
+    "feedforward_norm": "ln_2",
+    "attention.query": "attn.attention.q_proj",
+    "attention.key": "attn.attention.k_proj",
+    "attention.value": "attn.attention.v_proj",
+    "attention.output": "attn.attention.out_proj",
+    "feedforward.up": "mlp.c_fc",
+    "feedforward.down": "mlp.c_proj",
+}
