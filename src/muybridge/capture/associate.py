@@ -151,7 +151,7 @@ def _worth(person: Person) -> float:
     return float((person.slots != NOBODY).sum())
 
 
-def _span(seen: Bool[np.ndarray, " t"]) -> str:
+def _span(seen: Bool[np.ndarray, "t"]) -> str:
     frames = np.flatnonzero(seen)
     return f"frames {frames[0]} to {frames[-1]}"
 
@@ -174,7 +174,7 @@ def _few_views(keypoints: Keypoints, person: Person, options: AssociateOptions) 
     return Finding("associate", "info", sentence, "Ask for fewer views, or add a camera.")
 
 
-def _steady(seen: Bool[np.ndarray, " t"], enough: int) -> bool:
+def _steady(seen: Bool[np.ndarray, "t"], enough: int) -> bool:
     """True for somebody who is there, not for scattered false detections."""
     frames = np.flatnonzero(seen)
     return len(frames) >= enough and 2 * len(frames) > int(frames[-1] - frames[0])

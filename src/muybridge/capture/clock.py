@@ -45,11 +45,11 @@ class Clocks:
     """
 
     cameras: tuple[str, ...]
-    offsets_frames: Float[Tensor, " c"]
-    drift: Float[Tensor, " c"]
+    offsets_frames: Float[Tensor, "c"]
+    drift: Float[Tensor, "c"]
     dropped: tuple[Dropped, ...] = ()
 
-    def instants(self, camera: int, frame_count: int) -> Float[Tensor, " t"]:
+    def instants(self, camera: int, frame_count: int) -> Float[Tensor, "t"]:
         """g_c(t) for t = 0 .. frame_count - 1."""
         t = torch.arange(frame_count, dtype=torch.float64)
         instants = t + self.offsets_frames[camera] + self.drift[camera] * t
@@ -59,8 +59,8 @@ class Clocks:
         return instants
 
     def frames_at(
-        self, camera: int, instants: Float[Tensor, " s"], frame_count: int
-    ) -> tuple[Float[Tensor, " s"], Float[Tensor, " s"]]:
+        self, camera: int, instants: Float[Tensor, "s"], frame_count: int
+    ) -> tuple[Float[Tensor, "s"], Float[Tensor, "s"]]:
         """The (fractional) frame of `camera` that shows each instant.
 
         Returns:
@@ -125,7 +125,7 @@ def onto_one_clock(keypoints: Keypoints, clocks: Clocks, max_gap_frames: float =
     return replace(keypoints, points_px=points, confidence=confidence, corrected=corrected)
 
 
-def _whole(at: Float[Tensor, " s"]) -> Float[Tensor, " s"]:
+def _whole(at: Float[Tensor, "s"]) -> Float[Tensor, "s"]:
     """Keep instants that fall on a frame; the others become NaN."""
     on_frame = (at - at.round()).abs() < WHOLE_FRAME
     return torch.where(on_frame, at.round(), torch.full_like(at, torch.nan))

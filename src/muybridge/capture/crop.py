@@ -145,7 +145,7 @@ def parse_grid(grid: str) -> tuple[int, int]:
 
 def _mean_steps(
     path: Path, info: VideoInfo
-) -> tuple[Float[np.ndarray, width], Float[np.ndarray, height]]:
+) -> tuple[Float[np.ndarray, "width"], Float[np.ndarray, "height"]]:
     """Mean absolute step into each column and each row, over frames spread along the video."""
     stride = max(1, info.frame_count // SAMPLED_FRAMES)
     across, down, count = np.zeros(info.width), np.zeros(info.height), 0
@@ -157,7 +157,7 @@ def _mean_steps(
     return across / count, down / count
 
 
-def _seam_score(steps: Float[np.ndarray, n], size: int, parts: int) -> float | None:
+def _seam_score(steps: Float[np.ndarray, "n"], size: int, parts: int) -> float | None:
     """How far the weakest of the seams stands out of its neighbourhood; None without a seam."""
     if parts == 1:
         return None
@@ -172,7 +172,7 @@ def _seam_score(steps: Float[np.ndarray, n], size: int, parts: int) -> float | N
     return min(ratios)
 
 
-def _snap(steps: Float[np.ndarray, n], position: int) -> int:
+def _snap(steps: Float[np.ndarray, "n"], position: int) -> int:
     """The strongest step within the slack of an inner position; borders stay."""
     if position in (0, len(steps)):
         return position

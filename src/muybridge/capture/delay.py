@@ -41,7 +41,7 @@ def in_film_order(sightings: Sightings) -> Sightings:
     return Sightings(sightings.cameras, sightings.board, instants, film)
 
 
-def sample_tracks(sightings: Sightings, delay_frames: Float[Tensor, " c"]) -> Sightings:
+def sample_tracks(sightings: Sightings, delay_frames: Float[Tensor, "c"]) -> Sightings:
     """Read every camera's corner tracks at frame v + delay instead of v.
 
     A cubic Hermite spline runs through the frames; where a track begins or ends its slope is that

@@ -16,7 +16,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import Empty
 from typing import Any, Literal
@@ -288,20 +289,31 @@ def _work(job: _Job) -> list[Chunk]:
 def _run_in_processes(jobs: Sequence[_Job], workers: int, meter: _Meter) -> list[list[Chunk]]:
     context = get_context("spawn")  # a forked process inherits torch's locked thread pool
     queue, stop = context.Queue(), context.Event()
+    others = set(active_children())
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (queue, stop))
     try:
-        with ProcessPoolExecutor(workers, context, _start_worker, (queue, stop)) as pool:
-            try:
-                with _born_deaf_to_interrupts():
-                    futures = [pool.submit(_work, job) for job in jobs]
-                _watch(futures, queue, meter)
-            finally:
-                stop.set()
-            return [future.result() for future in futures]
+        with _born_deaf_to_interrupts():
+            futures = [pool.submit(_work, job) for job in jobs]
+        _watch(futures, queue, meter)
+        return [future.result() for future in futures]
     except BrokenProcessPool as error:
         raise InputError(
             "expected the detection's worker processes to finish, got one that died; free some "
             "memory, guard the calling script by `if __name__ == '__main__':`, or use --workers 1"
         ) from error
+    finally:
+        _close(pool, stop, others)
+
+
+def _close(pool: ProcessPoolExecutor, stop: Any, others: set[BaseProcess]) -> None:
+    """Let the workers save what they have and end; a second Ctrl-C ends them at once."""
+    try:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+    except KeyboardInterrupt:
+        for worker in set(active_children()) - others:
+            worker.kill()
+        raise
 
 
 def _watch(futures: Sequence[Future[list[Chunk]]], queue: Any, meter: _Meter) -> None:

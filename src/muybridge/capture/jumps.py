@@ -47,7 +47,7 @@ SEARCH = (  # counts and frames to add to a proposal, one table after the other
 
 
 def deviation_costs(
-    tracks: RayTracks, fit: Fit, camera: int, instants: Float[Tensor, " s"]
+    tracks: RayTracks, fit: Fit, camera: int, instants: Float[Tensor, "s"]
 ) -> Float[Tensor, "s d"]:
     """Mean robust cost of each instant, were `camera` off by d - REACH_FRAMES frames.
 
@@ -83,7 +83,7 @@ def deviation_costs(
     return (torch.where(count > 0.0, total / count.clamp_min(1e-9), torch.nan) * share).T
 
 
-def find_jumps(tracks: RayTracks, fit: Fit, instants: Float[Tensor, " s"]) -> Fit:
+def find_jumps(tracks: RayTracks, fit: Fit, instants: Float[Tensor, "s"]) -> Fit:
     """The fit with the frames that cameras dropped (or showed twice) taken into account.
 
     One jump after the other: the best frame and count of every camera are read off the deviation

@@ -67,7 +67,7 @@ def shift_costs(
     rays_b: Float[Tensor, "t j 3"],
     pair: EpipolarPair,
     max_shift: int,
-) -> Float[Tensor, " d"]:
+) -> Float[Tensor, "d"]:
     """Robust epipolar cost of every whole-frame shift of camera b against camera a.
 
     Args:

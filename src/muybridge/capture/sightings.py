@@ -61,7 +61,7 @@ class Sightings:
         spread = torch.linalg.svdvals(centred)
         return (count[..., 0] >= FEWEST_CORNERS) & (spread[..., 1] > FLATTEST * spread[..., 0])
 
-    def select(self, cameras: Sequence[int], instants: Bool[Tensor, " v"]) -> Sightings:
+    def select(self, cameras: Sequence[int], instants: Bool[Tensor, "v"]) -> Sightings:
         """These cameras, and the instants marked True."""
         index = list(cameras)
         kept = tuple(n for n, keep in zip(self.instants, instants.tolist(), strict=True) if keep)

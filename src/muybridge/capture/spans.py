@@ -61,8 +61,8 @@ class _Measured:
     """Offsets (frames of camera 0) found in the span around frame `middle` of camera 0."""
 
     middle: float
-    offsets: Float[Tensor, " c"]
-    std: Float[Tensor, " c"]
+    offsets: Float[Tensor, "c"]
+    std: Float[Tensor, "c"]
 
 
 def clocks_of_spans(spans: list[Span], fitter: SpanFitter) -> Fit | None:

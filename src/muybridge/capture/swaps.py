@@ -149,9 +149,8 @@ def _states(
         for c in range(count):
             unary = np.zeros((points.shape[1], 2))
             unary[np.arange(len(unary)), 1 - usual[c]] += options.prior
-            for other in range(count):
-                if other != c:
-                    unary += _given(between[min(c, other), max(c, other)], state[other])
+            for other in {*range(count)} - {c}:
+                unary += _given(between[min(c, other), max(c, other)], state[other])
             state[c] = shortest_states(unary, along[c], options.switch)
         if (state == before).all():
             break

@@ -76,9 +76,9 @@ class Sync:
     """
 
     cameras: tuple[str, ...]
-    offsets_frames: Float[Tensor, " c"]
-    std_frames: Float[Tensor, " c"]
-    drift: Float[Tensor, " c"]
+    offsets_frames: Float[Tensor, "c"]
+    std_frames: Float[Tensor, "c"]
+    drift: Float[Tensor, "c"]
     dropped: tuple[Dropped, ...]
     findings: tuple[Finding, ...]
 

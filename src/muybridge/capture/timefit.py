@@ -39,7 +39,7 @@ class Fit(NamedTuple):
     """Result of the joint least squares; camera 0 is exact by definition."""
 
     clocks: Clocks
-    std: Float[Tensor, " p"]  # of the fitted numbers
+    std: Float[Tensor, "p"]  # of the fitted numbers
     residual_px: float  # robust spread of the distance of rays from meeting, biases taken off
 
 
@@ -52,7 +52,7 @@ class Views(NamedTuple):
     frame: Float[Tensor, "c s"]  # which frame of the camera; NaN outside
 
 
-def views_at(tracks: RayTracks, clocks: Clocks, instants: Float[Tensor, " s"]) -> Views:
+def views_at(tracks: RayTracks, clocks: Clocks, instants: Float[Tensor, "s"]) -> Views:
     """Interpolate every camera's rays at the instants; NaN and weight 0 where unknown."""
     frames = tracks.rays.shape[1]
     all_rays, all_steps, all_weights, all_frames = [], [], [], []
@@ -184,7 +184,7 @@ def _slopes(
 def fit_clocks(
     tracks: RayTracks,
     clocks: Clocks,
-    instants: Float[Tensor, " s"],
+    instants: Float[Tensor, "s"],
     drifting: tuple[int, ...] = (),
     steps: int = FIT_STEPS,
     phases: tuple[float, ...] = PHASES,
@@ -242,7 +242,7 @@ def _inverse(matrix: Float[Tensor, "p p"]) -> Float[Tensor, "p p"]:
     return unit[:, None] * torch.linalg.inv(unit[:, None] * matrix * unit + 1e-6 * eye) * unit
 
 
-def _moved(clocks: Clocks, step: Float[Tensor, " p"], drifting: tuple[int, ...]) -> Clocks:
+def _moved(clocks: Clocks, step: Float[Tensor, "p"], drifting: tuple[int, ...]) -> Clocks:
     offsets, drift = clocks.offsets_frames.clone(), clocks.drift.clone()
     offsets[1:] += step[: len(offsets) - 1]
     drift[list(drifting)] += step[len(offsets) - 1 :]
@@ -250,7 +250,7 @@ def _moved(clocks: Clocks, step: Float[Tensor, " p"], drifting: tuple[int, ...])
 
 
 def mean_cost(
-    tracks: RayTracks, clocks: Clocks, instants: Float[Tensor, " s"], scale_px: float
+    tracks: RayTracks, clocks: Clocks, instants: Float[Tensor, "s"], scale_px: float
 ) -> float:
     """Mean over the instants of the mean robust cost in [0, 1] of all pairs and joints."""
     views = views_at(tracks, clocks, instants)
