@@ -30,6 +30,7 @@ from muybridge.cli.inspect import Inspect
 from muybridge.cli.lm import Lm
 from muybridge.cli.reconstruct import Reconstruct
 from muybridge.cli.solve import Solve
+from muybridge.cli.text import Text
 from muybridge.cli.view import View
 from muybridge.errors import InputError
 
@@ -48,6 +49,7 @@ Command = (
     | Annotated[View, verb("view")]
     | Annotated[Demo, verb("demo")]
     | Annotated[Lm, verb("lm")]
+    | Annotated[Text, verb("text")]
 )
 
 OUR_ERROR = 1
@@ -77,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _deaf_to_interrupts()
         _fail("interrupted: what was finished is kept; run the same command again to go on")
     except BrokenPipeError:
-        sys.stdout = io.StringIO()  # nobody reads it, and Python would complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python's last flush would complain
         _fail("expected somewhere to print to, got a closed pipe; run it again without the pipe")
     except OSError as error:
         _fail(_from_system(error))

@@ -22,7 +22,16 @@ from jaxtyping import Int32
 from muybridge.errors import InputError
 from muybridge.language.vocabulary import END, END_ID, START, START_ID, Vocabulary
 
-__all__ = ["Sentences", "Span", "Unit", "encode", "join_tokens", "read_text", "split_text"]
+__all__ = [
+    "Sentences",
+    "Span",
+    "Unit",
+    "decode_text",
+    "encode",
+    "join_tokens",
+    "read_text",
+    "split_text",
+]
 
 Unit = Literal["words", "characters"]
 Span = Literal["line", "text"]
@@ -61,7 +70,18 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: If it is empty, or not text.
     """
-    data = path.read_bytes()
+    return decode_text(path.read_bytes(), path)
+
+
+def decode_text(data: bytes, path: Path) -> str:
+    """Text of a file's bytes: UTF-8, packed by gzip or not.
+
+    Args:
+        data: The bytes.
+        path: The file's name, for messages.
+    Raises:
+        InputError: If it is empty, or not text.
+    """
     if data.startswith(GZIP):
         try:
             data = gzip.decompress(data)
