@@ -5,14 +5,25 @@ Each case breaks one thing of a session, a file or a command line, then runs a v
 
 import errno
 import json
+import os
+import re
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from muybridge.cli.main import main
-from muybridge.files.calibration import write_calibration
+from muybridge.files.calibration import read_calibration, write_calibration
+from muybridge.files.keypoints import read_keypoints_folder, save_keypoints
+from muybridge.files.trc import write_trc
+from muybridge.geometry.camera import Cameras
+from muybridge.motion.markers import Markers
 from tests.sessions import cameras_named, make_session, make_video
 
 BVH = """HIERARCHY
@@ -50,7 +61,8 @@ def _capture(change: Callable[[Path], None], *options: str) -> Callable[[Path], 
     def prepare(folder: Path) -> list[str]:
         session = make_session(folder / "session", frames=8)
         change(session)
-        return ["capture", str(session), "--out", str(folder / "out"), "--fps", "30", *options]
+        rate = () if "--fps" in options else ("--fps", "30")
+        return ["capture", str(session), "--out", str(folder / "out"), *rate, *options]
 
     return prepare
 
@@ -64,6 +76,10 @@ def _videos(change: Callable[[Path], None]) -> Callable[[Path], list[str]]:
         return ["capture", str(session), "--out", str(folder / "out")]
 
     return prepare
+
+
+def _keep(session: Path) -> None:
+    """Nothing is wrong with this session."""
 
 
 def _keep_one(videos: Path) -> None:
@@ -150,6 +166,108 @@ def _other_cameras(session: Path) -> None:
     write_calibration(path, cameras_named(("left", "right", "top")))
 
 
+def _rig(change: Callable[[Cameras], Cameras]) -> Callable[[Path], None]:
+    def edit(session: Path) -> None:
+        path = session / "calibration" / "calibration.yaml"
+        write_calibration(path, change(read_calibration(path)))
+
+    return edit
+
+
+def _mirrored(text: str) -> str:
+    """The first row of the first rotation with its signs turned: determinant -1."""
+    row = re.search(r"rotation: \[\[(.*?)\]", text)
+    assert row is not None
+    turned = ", ".join(str(-float(word)) for word in row[1].split(","))
+    return text.replace(row[0], f"rotation: [[{turned}]", 1)
+
+
+def _twice(session: Path) -> None:
+    folder = session / "keypoints" / "cam01"
+    shutil.copytree(folder, folder.with_name("cam01_json"))
+
+
+def _like_another(session: Path) -> None:
+    folder = session / "keypoints" / "cam01"
+    shutil.copytree(folder, folder.with_name("Cam_1"))
+
+
+def _frame_twice(session: Path) -> None:
+    folder = session / "keypoints" / "cam01"
+    shutil.copy(next(folder.iterdir()), folder / "cam01_0000_keypoints.json")
+
+
+def _far_frame(session: Path) -> None:
+    for folder in (session / "keypoints").iterdir():
+        last = max(folder.iterdir())
+        last.rename(folder / f"{folder.name}_000000900000_keypoints.json")
+
+
+def _no_text_in_name(session: Path) -> None:
+    folder = session / "keypoints" / "cam02"
+    folder.rename(folder.with_name(os.fsdecode(b"cam02\xff")))
+
+
+def _correction(**change: object) -> Callable[[Path], None]:
+    edit = {"camera": "cam01", "frame": 2, "person": 0, "joint": "nose", "x": 1.0, "y": 2.0}
+    return lambda s: (s / "corrections.json").write_text(json.dumps([edit | change])) and None
+
+
+def _value(value: object, place: int = 0) -> Callable[[list[dict]], object]:
+    """Another number in each person's list."""
+
+    def edit(people: list[dict]) -> object:
+        for person in people:
+            person["pose_keypoints_2d"][place] = value
+        return {"people": people}
+
+    return edit
+
+
+def _audio_only(videos: Path) -> None:
+    with av.open(str(videos / "cam02.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        for index in range(4):
+            silence = np.zeros((1, 1024), np.float32)
+            frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 44100, 1024 * index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _out_inside(part: str) -> Callable[[Path], list[str]]:
+    def prepare(folder: Path) -> list[str]:
+        session = make_session(folder / "session", frames=2)
+        return ["capture", str(session), "--out", str(session / part), "--fps", "30"]
+
+    return prepare
+
+
+def _points(change: Callable[[Tensor], Tensor]) -> Callable[[Path], list[str]]:
+    """`reconstruct` on detections that were changed."""
+
+    def prepare(folder: Path) -> list[str]:
+        session = make_session(folder / "session", frames=6)
+        detected = read_keypoints_folder(session / "keypoints", 30.0)
+        points = change(detected.points_px)
+        confidence = detected.confidence[:, : points.shape[1]]
+        save_keypoints(folder / "k.npz", replace(detected, points_px=points, confidence=confidence))
+        calibration = session / "calibration" / "calibration.yaml"
+        out = folder / "out" / "p.trc"
+        return ["reconstruct", str(folder / "k.npz"), str(calibration), "--out", str(out)]
+
+    return prepare
+
+
+def _solve(*options: str) -> Callable[[Path], list[str]]:
+    def prepare(folder: Path) -> list[str]:
+        file = folder / "a.trc"
+        write_trc(file, Markers(("a",), torch.zeros(2, 1, 3, dtype=torch.float64), 30.0))
+        return ["solve", str(file), *options]
+
+    return prepare
+
+
 def _one_calibrated(session: Path) -> None:
     write_calibration(session / "calibration" / "calibration.yaml", cameras_named(("cam01",)))
 
@@ -232,6 +350,61 @@ CASES = {
     "broken corrections": Case(
         _capture(lambda s: (s / "corrections.json").write_text("[{}]")), "correction"
     ),
+    "one camera twice": Case(_capture(_twice), "one place for the detections of cam01"),
+    "two cameras of one name": Case(_capture(_like_another), "Cam_1"),
+    "a frame twice": Case(_capture(_frame_twice), "one file for frame 0"),
+    "frames far apart": Case(_capture(_far_frame), "900000"),
+    "a name that is no text": Case(_capture(_no_text_in_name), "cam02"),
+    "a pixel is NaN": Case(_capture(_keypoints(_value(float("nan")))), "finite pixels"),
+    "a pixel is 1e308": Case(_capture(_keypoints(_value(1e308))), "finite pixels"),
+    "a pixel is null": Case(_capture(_keypoints(_value(None))), "list of numbers"),
+    "corrected joint unknown": Case(_capture(_correction(joint="tail")), "tail"),
+    "corrected camera unknown": Case(_capture(_correction(camera="cam9")), "cam9"),
+    "corrected frame too late": Case(_capture(_correction(frame=99)), "99"),
+    "corrected frame negative": Case(_capture(_correction(frame=-1)), "-1"),
+    "corrected person unknown": Case(_capture(_correction(person=3)), "person below 1"),
+    # rigs that cannot be
+    "three of four cameras": Case(_capture(_rig(lambda c: c.select([0, 1, 2]))), "cam04"),
+    "millimetres": Case(
+        _capture(_rig(lambda c: replace(c, translation=1000.0 * c.translation))), "--unit mm"
+    ),
+    "all cameras in one place": Case(
+        _capture(_rig(lambda c: replace(c.select([0] * 4), names=c.names))), "different places"
+    ),
+    "absurd focal length": Case(
+        _capture(_rig(lambda c: replace(c, matrix=c.matrix * 1e300))), "cam01"
+    ),
+    "left-handed rotation": Case(_capture(_calibration(_mirrored)), "mirrors space"),
+    # the command line
+    **{f"--fps {fps}": Case(_capture(_keep, "--fps", fps), "--fps")
+       for fps in ("0", "nan", "inf", "-5", "1e-9", "1e9")},
+    **{f"--smoothness {s}": Case(_capture(_keep, "--smoothness", s), "smoothness")
+       for s in ("-1", "nan", "inf")},
+    **{f"--people {n}": Case(_capture(_keep, "--people", n), "--people") for n in ("0", "-1")},
+    **{f"--min-views {n}": Case(_capture(_keep, "--min-views", n), "views")
+       for n in ("9", "1", "0", "-3")},
+    "--grid 0x9 of many videos": Case(_capture(_keep, "--grid", "0x9"), "such as 2x2"),
+    "--workers 0": Case(_capture(_keep, "--workers", "0"), "workers"),
+    **{f"out is the session's {part}": Case(_out_inside(part), "outside of the session")
+       for part in ("calibration", "keypoints/out")},
+    # other verbs
+    "audio only": Case(_videos(_audio_only), "picture stream"),
+    "crops of no pixel": Case(
+        lambda f: ["crop", str(make_video(f / "a.mp4", 2, (16, 16))), "--out", str(f / "out"),
+                   "--grid", "9x9"], "2 to 16384 pixels"
+    ),
+    "reconstruct nobody": Case(_points(lambda p: p * torch.nan), "person"),
+    "reconstruct one camera's person": Case(
+        _points(lambda p: torch.cat((p[:1], p[1:] * torch.nan))), "person"
+    ),
+    "reconstruct infinity": Case(_points(lambda p: p * torch.inf), "k.npz"),
+    "reconstruct no frames": Case(_points(lambda p: p[:, :0]), "k.npz"),
+    "reconstruct to an unknown file": Case(
+        lambda f: ["reconstruct", "k.npz", "c.yaml", "--out", str(f / "a.xyz")], ".xyz"
+    ),
+    "solve to an unknown file": Case(_solve("--out", "a.xyz"), ".xyz"),
+    "solve a cloud of points": Case(_solve(), "hips"),
+    "solve without reason": Case(_solve("--smoothness", "nan"), "smoothness"),
     # motion files
     "BVH empty": Case(_file("a.bvh", "", *TO_TRC), "a.bvh"),
     "BVH without motion": Case(_file("a.bvh", BVH.split("MOTION")[0], *TO_TRC), "MOTION"),
@@ -284,13 +457,17 @@ def test_there_are_at_least_forty_cases() -> None:
     assert len(CASES) >= 40
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
 def test_a_full_disk_is_said_and_leaves_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    number: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     session = make_session(tmp_path / "session", frames=8)
 
     def full(self: Path, *_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        raise OSError(number, os.strerror(number), str(self))
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(SystemExit) as stop:

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["StageDisplay", "console", "progress_bar", "say", "show_files", "show_findings"]
 
-console = Console(highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """Rich's, which leaves the end of a pipe's reader to `main` instead of exiting itself."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        raise BrokenPipeError
+
+
+console = _Console(highlight=False, soft_wrap=True)
 MARKS = {"info": "[dim]·[/dim]", "warning": "[yellow]![/yellow]", "error": "[red]x[/red]"}
 PURPOSE = {
     "calibration.yaml": "the cameras",
