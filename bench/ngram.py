@@ -1,7 +1,7 @@
 """n-gram models: counting, estimating, scoring and memory, beside KenLM where it is installed.
 
-Word 3-grams and character 5-grams of tinyshakespeare (first 90 %; scored on the rest). CPU time, one
-thread, best of some runs. lmplz is not in the KenLM package, so its stored file is the check.
+Word 3-grams and character 5-grams of tinyshakespeare (first 90 %; scored on the rest). CPU time,
+one thread, best of some runs. lmplz is not in the KenLM package, so its stored file is the check.
 """
 
 from __future__ import annotations

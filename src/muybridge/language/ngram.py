@@ -88,10 +88,33 @@ class NgramModel:
         Args:
             ngrams: Numbers of words; -1 fills rows with a shorter history from the left.
         """
-        count, width = ngrams.shape
-        place = np.cumsum(ngrams >= 0, axis=1, dtype=np.int32) - 1
-        ids = np.maximum(ngrams, 0).astype(np.int64).ravel()
-        return self._walk(ids, place.ravel()).reshape(count, width)[:, -1]
+        grams = ngrams[:, -self.order :].astype(np.int64)
+        scores = np.zeros(len(grams))
+        todo = np.arange(len(grams))
+        for start in range(grams.shape[1]):
+            whole = grams[todo, start] >= 0
+            rows = todo[whole]
+            table = self.tables[grams.shape[1] - start - 1]
+            history, found = self._trace(grams[rows, start:])
+            scores[rows] += np.where(
+                found >= 0,
+                table.log_probability[found],
+                self._weights(grams.shape[1] - start - 1, history),
+            )
+            if self.unseen == "uniform":
+                scores[rows] += np.where(found < 0, self._uniform[grams[rows, -1]], 0.0)
+                found = np.zeros_like(found)
+            todo = np.concatenate([rows[found < 0], todo[~whole]])
+        return scores
+
+    def _trace(
+        self, grams: Int64[np.ndarray, "q n"]
+    ) -> tuple[Int64[np.ndarray, "q"], Int64[np.ndarray, "q"]]:
+        """Rows of the first n - 1 words and of all n, -1 where they are not listed."""
+        history, found = np.full(len(grams), -1, dtype=np.int64), grams[:, 0]
+        for table, words in zip(self.tables[1:], grams.T[1:], strict=False):
+            history, found = found, find_grams(table.keys, found, words, len(self.vocabulary))
+        return history, found
 
     def _walk(
         self, ids: Int64[np.ndarray, "t"], place: Int32[np.ndarray, "t"]
