@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from muybridge.errors import InputError
-from muybridge.language.decoder import Decoder, DecoderConfig, sinusoids
+from muybridge.language.decoder import Decoder, DecoderConfig
 from muybridge.language.decoder_folder import (
     config_from_json,
     config_to_json,
@@ -247,12 +247,6 @@ def test_a_block_runner_sees_every_block() -> None:
     decoder.loss(batch, batch.roll(-1, 1)).backward()
     assert len(called) == 3 + 2
     assert all(torch.equal(p.grad, plain[key]) for key, p in decoder.named_parameters())
-
-
-def test_sinusoids_are_the_papers() -> None:
-    table = sinusoids(50, 8)
-    assert table[7, 4].item() == pytest.approx(torch.tensor(7 / 10_000 ** (4 / 8)).sin().item())
-    assert table[7, 5].item() == pytest.approx(torch.tensor(7 / 10_000 ** (4 / 8)).cos().item())
 
 
 def test_a_text_longer_than_the_table_is_refused() -> None:

@@ -31,6 +31,7 @@ from muybridge.nn.feedforward import DenseFeedForward, FeedForward
 from muybridge.nn.latent import LatentAttention, MultiHeadLatentAttention
 from muybridge.nn.moe import Mixture, MixtureOfExperts, balance_loss
 from muybridge.nn.norm import NormKind, make_norm
+from muybridge.nn.position import sinusoids
 from muybridge.nn.reach import Reach, reach
 from muybridge.nn.rope import Rope, Rotation, inverse_frequencies, rotation, score_scale
 from muybridge.nn.routing import Routing, SigmoidGate
@@ -220,14 +221,6 @@ BlockRunner = Callable[..., tuple[Tensor, Routing | None]]
 
 def _run(block: nn.Module, *arguments: object) -> tuple[Tensor, Routing | None]:
     return block(*arguments)
-
-
-def sinusoids(length: int, width: int) -> Float[Tensor, "t d"]:
-    """Positions as waves: sin(p / 10000^(2i/D)) in channel 2i, cos in 2i + 1 (arXiv 1706.03762)."""
-    steps = torch.arange(0, width, 2, device="cpu")
-    rates = torch.exp(steps * (-math.log(10_000.0) / width))
-    angles = torch.arange(length, device="cpu")[:, None] * rates
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :width]
 
 
 class Decoder(nn.Module):

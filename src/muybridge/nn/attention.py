@@ -70,12 +70,22 @@ class Attention(nn.Module):
         over: Reach,
         rotation: Rotation | None = None,
         cache: LayerCache | None = None,
+        memory: Float[Tensor, "b s d"] | None = None,
     ) -> Float[Tensor, "b t d"]:
-        """Attend; with a cache, also to what it holds, and leave the new tokens in it."""
+        """Attend; with a cache, also to what it holds, and leave the new tokens in it.
+
+        Args:
+            x: What asks.
+            over: Which keys each token may see.
+            rotation: Of the positions of `x`; None: no rotary positions.
+            cache: Keys and values of the past.
+            memory: What is asked, if not `x` itself: an encoder's states.
+        """
         head_width = self.shape.head_width
+        asked = x if memory is None else memory
         q_bhtk, k_bgtk, v_bgtk = (
-            project(x).unflatten(-1, (-1, head_width)).transpose(1, 2)
-            for project in (self.query, self.key, self.value)
+            project(source).unflatten(-1, (-1, head_width)).transpose(1, 2)
+            for project, source in ((self.query, x), (self.key, asked), (self.value, asked))
         )
         if rotation is not None:
             q_bhtk, k_bgtk = rotation.turn(q_bhtk), rotation.turn(k_bgtk)
