@@ -184,7 +184,7 @@ def _sizes(largest: int) -> tuple[int, ...]:
 
 
 def _folds(labelled: LabelledTexts, options: ClassifyOptions) -> dict[Method, Scores]:
-    """Each text is judged by a model that never saw it, nor features of it."""
+    """Each text is judged by a model that never saw it; only the list of features is of all."""
     number = len(labelled.names)
     parts = fold_samples(len(labelled.texts), options.folds, options.seed)
     features = learn_features(labelled.texts, options.templates)
