@@ -27,7 +27,7 @@ class Demo:
         """Lay out the session, then capture it."""
         from muybridge.cli.capture import Capture, run_capture
 
-        session = self.out / "session"
+        session = self.out / "balancing_trial"
         lay_out_session(demo_folder(), session)
         run_capture(Capture(session, self.out, keypoints=self.keypoints))
 
