@@ -88,7 +88,7 @@ class _Given(NamedTuple):
 
     cameras: Cameras
     seen: Rays
-    centre: Float[Tensor, 3]  # of the person: cameras turn about it within a step
+    centre: Float[Tensor, "3"]  # of the person: cameras turn about it within a step
     prior: AdjustmentPrior
 
 
@@ -186,7 +186,7 @@ def _block_diagonal(blocks: Float[Tensor, "c j q q"]) -> Float[Tensor, "j p p"]:
     return full.flatten(3, 4).flatten(1, 2)
 
 
-def _cameras_first(count: int, width: int) -> Int[Tensor, p]:
+def _cameras_first(count: int, width: int) -> Int[Tensor, "p"]:
     """Order that puts all cameras' own parameters before all offsets."""
     index = torch.arange(count * width).reshape(count, width)
     return torch.cat((index[:, : width - 2].flatten(), index[:, width - 2 :].flatten()))
@@ -215,7 +215,7 @@ class _System(NamedTuple):
 
 def _solve_shared(
     system: _System, state: _State, given: _Given
-) -> tuple[Float[Tensor, q], Float[Tensor, "j r"]]:
+) -> tuple[Float[Tensor, "q"], Float[Tensor, "j r"]]:
     """Steps of the cameras and of the offsets, priors added.
 
     The multipliers that keep mean offsets at zero are solved with the cameras, as more rows.
@@ -260,7 +260,7 @@ def _offset_precision(prior: AdjustmentPrior) -> float:
 
 def _prior_terms(
     state: _State, given: _Given
-) -> tuple[Float[Tensor, "q q"], Float[Tensor, q], Float[Tensor, "c k k"]]:
+) -> tuple[Float[Tensor, "q q"], Float[Tensor, "q"], Float[Tensor, "c k k"]]:
     """Information and pull of the cameras' priors, and how a step changes `_away`."""
     prior, away = given.prior, _away(state.cameras, given)
     widths = [torch.pi / 180.0 * prior.rotation_deg] * 3 + [prior.position_m] * 3
@@ -290,7 +290,7 @@ def _away(cameras: Cameras, given: _Given) -> Float[Tensor, "c k"]:
     return torch.cat((*pose, grown, (cameras.matrix - start.matrix)[:, :2, 2]), -1)
 
 
-def _moved(cameras: Cameras, step: Float[Tensor, "c k"], centre: Float[Tensor, 3]) -> Cameras:
+def _moved(cameras: Cameras, step: Float[Tensor, "c k"], centre: Float[Tensor, "3"]) -> Cameras:
     """Turn every camera about the person, shift it, and change its lens."""
     turn = matrix_from_rotvec(step[:, :3])
     hub = (cameras.rotation @ centre) + cameras.translation  # the person, camera frame

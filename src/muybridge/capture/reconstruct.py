@@ -63,7 +63,7 @@ class ReconstructOptions:
     acceleration_std: float = 30.0
     bone_std: float = 0.010
     sigma_px: float | None = None
-    bone_lengths: Float[Tensor, b] | None = None
+    bone_lengths: Float[Tensor, "b"] | None = None
     offset_px: Float[Tensor, "c j 2"] | None = None
     hand_px: float = 1.5
 

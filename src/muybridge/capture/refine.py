@@ -94,15 +94,15 @@ class Refinement:
     cameras: Cameras
     accepted: bool
     offset_px: Float[Tensor, "c j 2"]
-    bone_lengths: Float[Tensor, b]
-    before_px: Float[Tensor, c]
-    after_px: Float[Tensor, c]
-    heldout_before_px: Float[Tensor, c]
-    heldout_after_px: Float[Tensor, c]
-    moved_m: Float[Tensor, c]
-    moved_std_m: Float[Tensor, c]
-    turned_deg: Float[Tensor, c]
-    turned_std_deg: Float[Tensor, c]
+    bone_lengths: Float[Tensor, "b"]
+    before_px: Float[Tensor, "c"]
+    after_px: Float[Tensor, "c"]
+    heldout_before_px: Float[Tensor, "c"]
+    heldout_after_px: Float[Tensor, "c"]
+    moved_m: Float[Tensor, "c"]
+    moved_std_m: Float[Tensor, "c"]
+    turned_deg: Float[Tensor, "c"]
+    turned_std_deg: Float[Tensor, "c"]
     findings: tuple[Finding, ...]
 
 
@@ -217,7 +217,7 @@ def _adjust(
     return adjust(views.points_px, views.weight, cameras, start, prior)
 
 
-def _score(views: _Views, cameras: Cameras, offset_px: Tensor | None = None) -> Float[Tensor, c]:
+def _score(views: _Views, cameras: Cameras, offset_px: Tensor | None = None) -> Float[Tensor, "c"]:
     """Median error of each camera, pixels: held out, or with two cameras their disagreement."""
     if len(cameras) > 2:
         error = heldout_px(views.points_px, views.weight, cameras, offset_px).norm(dim=-1)
@@ -235,7 +235,7 @@ def _errors(views: _Views, cameras: Cameras) -> Float[Tensor, "c t j"]:
 
 def _cross_validate(
     views: _Views, cameras: Cameras, options: RefineOptions
-) -> tuple[AdjustmentPrior | None, Float[Tensor, c], Float[Tensor, c]]:
+) -> tuple[AdjustmentPrior | None, Float[Tensor, "c"], Float[Tensor, "c"]]:
     """The prior whose adjustment on the first half predicts the second best; None for neither."""
     half = views.points_px.shape[1] // 2
     train, test = views.frames(slice(0, half)), views.frames(slice(half, None))
@@ -312,7 +312,7 @@ def _stature(points: Float[Tensor, "t j 3"], joints: tuple[str, ...]) -> float:
     return both / 2.0 / STATURE_PARTS
 
 
-def _bone_lengths(points: Float[Tensor, "t j 3"], joints: tuple[str, ...]) -> Float[Tensor, b]:
+def _bone_lengths(points: Float[Tensor, "t j 3"], joints: tuple[str, ...]) -> Float[Tensor, "b"]:
     pairs = bone_pairs(joints)
     return (points[:, pairs[:, 0]] - points[:, pairs[:, 1]]).norm(dim=-1).nanmedian(0).values
 
@@ -322,7 +322,7 @@ def _refinement(
     given: Cameras,
     found: Adjustment,
     keypoints: Keypoints,
-    heldout: tuple[Float[Tensor, c], Float[Tensor, c]],
+    heldout: tuple[Float[Tensor, "c"], Float[Tensor, "c"]],
 ) -> Refinement:
     cameras = found.cameras
     if len(given) == 2:
@@ -350,12 +350,12 @@ def _refinement(
 class _Moves(NamedTuple):
     """How each camera differs from the given one, and whether chance explains it."""
 
-    turned_deg: Float[Tensor, c]
-    turned_std_deg: Float[Tensor, c]
-    turned: Bool[Tensor, c]
-    moved_m: Float[Tensor, c]
-    moved_std_m: Float[Tensor, c]
-    moved: Bool[Tensor, c]
+    turned_deg: Float[Tensor, "c"]
+    turned_std_deg: Float[Tensor, "c"]
+    turned: Bool[Tensor, "c"]
+    moved_m: Float[Tensor, "c"]
+    moved_std_m: Float[Tensor, "c"]
+    moved: Bool[Tensor, "c"]
     any: bool  # together: which camera it was may be less certain
 
 
@@ -371,7 +371,7 @@ def _moves(found: Adjustment) -> _Moves:
 
 def _against_chance(
     move: Float[Tensor, "n k"], covariance: Float[Tensor, "n k k"]
-) -> tuple[Float[Tensor, n], Float[Tensor, n], Bool[Tensor, n]]:
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"], Bool[Tensor, "n"]]:
     """Length of a move, standard error along it, and whether it is significant.
 
     References:
@@ -391,7 +391,7 @@ def _unchanged(
     cameras: Cameras,
     keypoints: Keypoints,
     why: str,
-    heldout: Float[Tensor, c] | None = None,
+    heldout: Float[Tensor, "c"] | None = None,
 ) -> Refinement:
     zero = torch.zeros(len(cameras), dtype=torch.float64)
     if heldout is None or len(cameras) == 2:

@@ -75,7 +75,7 @@ class Motion:
     loss_px: float
     acceleration_std: float
     bones: Int[Tensor, "b 2"]
-    lengths: Float[Tensor, b]
+    lengths: Float[Tensor, "b"]
     bone_std: float
 
 
@@ -173,7 +173,7 @@ def _inertia(paths: Float[Tensor, "t j 3"]) -> Float[Tensor, "t j 3"]:
     return out
 
 
-def _inertia_diagonal(frames: int) -> Float[Tensor, t]:
+def _inertia_diagonal(frames: int) -> Float[Tensor, "t"]:
     diagonal = torch.zeros(frames, dtype=torch.float64)
     for offset, square in ((2, 1.0), (1, 4.0), (0, 1.0)):
         diagonal[offset : frames - 2 + offset] += square
@@ -183,8 +183,8 @@ def _inertia_diagonal(frames: int) -> Float[Tensor, t]:
 class _Bones(NamedTuple):
     """Bones at the current pose: a rank-one spring each."""
 
-    first: Int[Tensor, b]
-    second: Int[Tensor, b]
+    first: Int[Tensor, "b"]
+    second: Int[Tensor, "b"]
     axis: Float[Tensor, "t b 3"]
     stretch: Float[Tensor, "t b"]
 
