@@ -5,6 +5,7 @@ literals, f-strings, the module's constants, and helpers that only return such a
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "muybridge"
 FILES = sorted(SOURCE.rglob("*.py"))
 VALUE = "<value>"  # stands for what is only known at run time
+OTHERS = {"no-deps", "no-browser"}  # of pip; tyro's negation of a flag
 SAYS_WHAT_CAME = (" got ", " found ")
 
 
@@ -69,6 +71,23 @@ def test_errors_say_what_was_expected_what_came_and_what_to_do(path: Path) -> No
         for line, message in _messages(ast.parse(path.read_text()))
         if (faults := _faults(message))
     ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_options_that_are_advised_exist() -> None:
+    """A sentence such as "give --grid 2x2" must name an option of some command."""
+    known = {"help", "version"}
+    for path in (SOURCE / "cli").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                known.add(node.target.id.replace("_", "-"))
+    wrong = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                advised = re.findall(r"(?<![\w(-])--([a-z][a-z-]+)", node.value)
+                unknown = set(advised) - known - OTHERS
+                wrong += [f"{path.name} line {node.lineno}: --{name}" for name in unknown]
     assert not wrong, "\n".join(wrong)
 
 

@@ -42,6 +42,7 @@ class Session:
         Raises:
             InputError: If it is one of the session's own folders, or lies in one.
         """
+        _check_name(out.resolve())
         for part in PARTS:
             if out.resolve().is_relative_to((self.folder / part).resolve()):
                 raise InputError(
@@ -80,11 +81,11 @@ def open_session(folder: Path) -> Session:
 def _check_name(path: Path) -> None:
     """Names go into files of many formats; bytes without a meaning as text can be in none."""
     try:
-        path.name.encode()
+        str(path).encode()
     except UnicodeEncodeError:
-        shown = path.name.encode(errors="backslashreplace").decode()
+        shown = str(path).encode(errors="backslashreplace").decode()
         raise InputError(
-            f"expected a name of readable characters in {path.parent}, got {shown}; rename it"
+            f"expected names of readable characters in a path, got {shown}; rename them"
         ) from None
 
 
