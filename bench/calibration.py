@@ -51,13 +51,17 @@ def main() -> None:
 
 
 def _data() -> Iterator[tuple[str, str, list[tuple[str, Picture]], Board]]:
+    if not DATA.is_dir():
+        print("the chessboards and ChArUco videos of ../shared/data are absent")
     board = Board("chessboard", 9, 6, 0.025)
-    for side, asked in (("left", "0.183"), ("right", "0.188")):
+    for side, asked in (("left", "0.183"), ("right", "0.188")) if DATA.is_dir() else ():
         paths = sorted((DATA / "chessboards").glob(f"{side}*.jpg"))
         yield f"chessboards {side}", asked, list(read_pictures(paths)), board
     for i in (1, 2, 3, 4):
         folder = demo_folder() / f"S00_Calibration/intrinsics/int_cam0{i}_img"
         yield f"demo cam0{i}", "0.21", list(read_pictures(folder)), Board("chessboard", 4, 7, 0.06)
+    if not DATA.is_dir():
+        return
     board = read_board(DATA / "charuco/charuco.toml")
     for i, asked in enumerate(("0.162", "0.141", "0.276", "0.267")):
         yield f"ChArUco cam_{i}", asked, list(read_pictures(DATA / f"charuco/cam_{i}.mp4")), board
@@ -75,6 +79,8 @@ def _rms(
 
 
 def _solvers() -> None:
+    if not DATA.is_dir():
+        return
     board = Board("chessboard", 9, 6, 0.025)
     paths = sorted((DATA / "chessboards").glob("left*.jpg"))
     views = find_views("left", read_pictures(paths), board)
