@@ -85,7 +85,7 @@ def test_options_that_are_advised_exist() -> None:
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                advised = re.findall(r"(?<![\w(-])--([a-z][a-z-]+)", node.value)
+                advised = re.findall(r"(?<![\w(-])--([a-z][a-z-]+)\b(?!:)", node.value)
                 unknown = set(advised) - known - OTHERS
                 wrong += [f"{path.name} line {node.lineno}: --{name}" for name in unknown]
     assert not wrong, "\n".join(wrong)
