@@ -3,18 +3,21 @@
 import itertools
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from muybridge.errors import InputError
 from muybridge.language.decoder import Decoder
+from muybridge.language.decoder_folder import load_decoder, save_decoder
 from muybridge.language.generate import (
     BeamOptions,
     SamplingOptions,
     beam_search,
     filter_logits,
     generate,
+    turn_for_decoding,
 )
 from tests.language.families_tiny import CAUSAL
 
@@ -140,3 +143,18 @@ def test_bad_prompts_are_refused(prompts: list[list[int]], message: str) -> None
 def test_bad_options_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match="expected"):
         SamplingOptions(**bad)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "deepseek-v3"])
+def test_turning_the_matrices_changes_no_value(name: str, tmp_path: Path) -> None:
+    decoder, tokens = _make(name), torch.arange(12)[None]
+    with torch.no_grad():
+        before = decoder(tokens)
+        turn_for_decoding(decoder)
+        torch.testing.assert_close(decoder(tokens), before, rtol=0, atol=1e-11)
+        assert decoder.head_weight.stride() == (1, 31)
+        save_decoder(decoder, tmp_path)
+        again = load_decoder(tmp_path)
+        torch.testing.assert_close(again(tokens), before, rtol=0, atol=1e-11)
+        assert again.head_weight.is_contiguous()
+    decoder.loss(tokens, tokens).backward()
