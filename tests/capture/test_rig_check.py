@@ -25,6 +25,7 @@ def test_a_common_rig_passes() -> None:
     [
         (lambda rig: replace(rig, translation=1000.0 * rig.translation), "--unit mm"),
         (lambda rig: replace(rig, translation=0.001 * rig.translation), "different places"),
+        (lambda rig: rig.select([0]), "two or more cameras"),
         (lambda rig: rig.select([0, 0, 1]), "got 0 m between a and a"),
         (lambda rig: replace(rig, matrix=1e9 * rig.matrix), "focal length"),
         (lambda rig: replace(rig, size_px=1e9 * rig.size_px), "focal length"),

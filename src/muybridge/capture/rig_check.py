@@ -24,12 +24,17 @@ def check_rig(cameras: Cameras, place: str) -> None:
     Millimetres read as metres put cameras kilometres apart; so the sentence asks for the unit.
 
     Args:
-        cameras: Two or more.
+        cameras: The rig.
         place: Where they were read, for the sentence.
     Raises:
-        InputError: If two cameras stand on one spot or further apart than they could see a person,
-            or a picture or focal length is absurd.
+        InputError: If there is one camera, two stand on one spot or further apart than they could
+            see a person, or a picture or focal length is absurd.
     """
+    if len(cameras) < 2:
+        raise InputError(
+            f"expected two or more cameras, got {len(cameras)} with a calibration in {place}; one "
+            "camera cannot measure depth"
+        )
     side = cameras.size_px.amax(-1)
     focal = cameras.matrix.diagonal(dim1=-2, dim2=-1)[:, :2].amax(-1)
     for name, pixels, length in zip(cameras.names, side.tolist(), focal.tolist(), strict=True):
