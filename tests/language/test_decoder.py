@@ -291,7 +291,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_change_of_a_configuration_is_read_or_refused(data: st.DataObject) -> None:
     plain = config_to_json(KINDS["deepseek-v3"])

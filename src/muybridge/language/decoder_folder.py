@@ -96,7 +96,8 @@ def _part_from_json(data: Mapping[str, Any]) -> Any:
             f"expected the fields of {kind.__name__}, got {wrong[0]!r} missing, unknown or of "
             "another type; correct the configuration"
         )
-    return kind(**values)
+    wide = {n for n, v in values.items() if type(v) is int and "float" in str(fields[n].type)}
+    return kind(**{n: float(v) if n in wide else v for n, v in values.items()})
 
 
 def _fits(value: object, annotation: str) -> bool:
@@ -106,7 +107,7 @@ def _fits(value: object, annotation: str) -> bool:
     if isinstance(value, bool):
         return "bool" in annotation
     if isinstance(value, int):
-        return "int" in annotation or "float" in annotation
+        return "int" in annotation or ("float" in annotation and abs(value) < 1e300)
     if isinstance(value, float):
         return "float" in annotation
     if isinstance(value, str):

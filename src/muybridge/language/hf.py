@@ -50,12 +50,15 @@ def _get(data: Mapping[str, Any], name: str, kind: type, default: Any = ...) -> 
         return default
     accepted = (int, float) if kind is float else kind
     wrong = not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool)
-    if wrong or (kind is int and value < 0):
+    if not wrong and kind in (int, float):
+        # a count may be 0 only where 0 is what its absence means
+        wrong = not 0 <= value < 1e300 or (kind is int and not value and default != 0)
+    if wrong:
         raise InputError(
-            f"expected {name!r} in config.json to be a {kind.__name__}, got {value!r}; "
+            f"expected {name!r} in config.json to be a usable {kind.__name__}, got {value!r}; "
             "correct the file"
         )
-    return value
+    return float(value) if kind is float else value
 
 
 def _refuse(data: Mapping[str, Any], name: str, allowed: tuple[Any, ...]) -> None:
@@ -74,7 +77,7 @@ def config_from_hf(data: Mapping[str, Any]) -> DecoderConfig:
         InputError: If the model type is unknown, a key is missing, or a setting unsupported.
     """
     readers = {"gpt2": _read_gpt2, "llama": _read_llama, "deepseek_v3": _read_deepseek}
-    kind = data.get("model_type")
+    kind = str(data.get("model_type"))
     if kind not in readers:
         raise InputError(
             f"expected model_type {', '.join(readers)}, got {kind!r}; this family is not supported"
@@ -122,26 +125,29 @@ def _rope_settings(data: Mapping[str, Any]) -> dict[str, Any]:
 def _read_rope(data: Mapping[str, Any]) -> Rope:
     settings = _rope_settings(data)
     _refuse(settings, "rope_type", ("default", "llama3", "yarn"))
-    theta = float(_get(settings, "rope_theta", float))
+    theta = _get(settings, "rope_theta", float)
     original = _get(
-        settings, "original_max_position_embeddings", int, data.get("max_position_embeddings", 0)
+        settings,
+        "original_max_position_embeddings",
+        int,
+        _get(data, "max_position_embeddings", int, 2048),
     )
     scaling: Llama3Scaling | YarnScaling | None = None
     if settings["rope_type"] == "llama3":
         scaling = Llama3Scaling(
-            float(_get(settings, "factor", float)),
-            float(_get(settings, "low_freq_factor", float)),
-            float(_get(settings, "high_freq_factor", float)),
+            _get(settings, "factor", float),
+            _get(settings, "low_freq_factor", float),
+            _get(settings, "high_freq_factor", float),
             original,
         )
     if settings["rope_type"] == "yarn":
         _refuse(settings, "truncate", (True,))
         scaling = YarnScaling(
-            float(_get(settings, "factor", float)),
-            float(_get(settings, "beta_fast", float, 32.0)),
-            float(_get(settings, "beta_slow", float, 1.0)),
-            float(_get(settings, "mscale", float)),
-            float(_get(settings, "mscale_all_dim", float)),
+            _get(settings, "factor", float),
+            _get(settings, "beta_fast", float, 32.0),
+            _get(settings, "beta_slow", float, 1.0),
+            _get(settings, "mscale", float),
+            _get(settings, "mscale_all_dim", float),
             original,
         )
     return Rope(theta, "half", scaling)
