@@ -5,6 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from muybridge.capture.board import BoardViews, read_board
+from muybridge.capture.calibrate import CalibrateOptions, calibrate_folder
+from muybridge.capture.lens import calibrate_lens
+from muybridge.capture.rig import RigOptions, calibrate_rig
+from muybridge.errors import InputError
 from tests.board_rig import (
     arc,
     poses,
@@ -14,12 +20,6 @@ from tests.board_rig import (
     turn_deg,
     waved,
 )
-
-from muybridge.capture.board import BoardViews, read_board
-from muybridge.capture.calibrate import CalibrateOptions, calibrate_folder
-from muybridge.capture.lens import calibrate_lens
-from muybridge.capture.rig import RigOptions, calibrate_rig
-from muybridge.errors import InputError
 
 CHARUCO = Path(__file__).parents[2] / "../shared/data/charuco"
 
