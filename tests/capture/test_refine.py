@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from muybridge.capture.reconstruct import ReconstructOptions, reconstruct, unbias
-from muybridge.capture.refine import RefineOptions, heldout_px, refine_cameras
+from muybridge.capture.refine import RefineOptions, _thinned, heldout_px, refine_cameras
 from muybridge.capture.threads import one_thread
 from muybridge.errors import InputError
 from muybridge.geometry.camera import Cameras
@@ -174,3 +174,15 @@ def test_the_demo_is_refined_in_time_and_says_what_was_wrong() -> None:
     assert worst[0].severity == "warning"
     assert "biased" in worst[0].sentence
     assert float(refined.moved_m.max()) < 0.02, "no camera is said to have moved without evidence"
+
+
+def test_a_long_take_is_thinned_evenly_and_keeps_its_clock() -> None:
+    seen = torch.arange(9000, dtype=torch.float64).reshape(1, 9000, 1, 1, 1).expand(1, -1, 1, 1, 2)
+    take = Keypoints(("a",), ("nose",), seen, torch.ones(1, 9000, 1, 1), 60.0)
+    few = _thinned(take, 1000)
+    assert few.frame_count == 1000
+    assert few.fps == pytest.approx(60.0 / 9.0)
+    steps = few.points_px[0, 1:, 0, 0, 0] - few.points_px[0, :-1, 0, 0, 0]
+    assert float(steps.min()) >= 8.0
+    assert float(steps.max()) <= 10.0
+    assert _thinned(few, 1000) is few

@@ -35,6 +35,7 @@ from muybridge.motion.keypoints import Keypoints
 __all__ = ["RefineOptions", "Refinement", "heldout_px", "refine_cameras"]
 
 FEWEST_FRAMES = 8
+MEASURED_FRAMES = 4000  # of a long take, evenly spread; bounds time and memory
 STATURE_PARTS = 0.779  # trunk + thigh + shank of a standing height, Drillis & Contini 1966
 BIASED_PX = 5.0
 ALIKE_S = 1.0 / 6.0  # a detector's errors stay alike for about so long
@@ -144,6 +145,7 @@ def refine_cameras(
         Drillis & Contini, Body segment parameters, 1966 (scale from standing height).
     """
     options = options or RefineOptions()
+    keypoints = _thinned(keypoints, MEASURED_FRAMES)
     views = _views(keypoints, cameras)
     length = views.points_px.shape[1]
     used = views.spread(options.most_frames)
@@ -157,6 +159,21 @@ def refine_cameras(
     final = _adjust(used, _begin(used, cameras), cameras, prior)
     refined = _scaled(final, cameras, keypoints, options)
     return _refinement(views, cameras, refined, keypoints, (before, after))
+
+
+def _thinned(keypoints: Keypoints, most: int) -> Keypoints:
+    """At most so many frames, evenly spread: more say nothing new and an hour fills the memory."""
+    length = keypoints.frame_count
+    if length <= most:
+        return keypoints
+    index = torch.linspace(0, length - 1, most).round().long()
+    return replace(
+        keypoints,
+        points_px=keypoints.points_px[:, index],
+        confidence=keypoints.confidence[:, index],
+        corrected=None if keypoints.corrected is None else keypoints.corrected[:, index],
+        fps=keypoints.fps * most / length,
+    )
 
 
 def heldout_px(
