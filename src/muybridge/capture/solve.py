@@ -22,6 +22,7 @@ from muybridge.capture.finding import Finding
 from muybridge.capture.fit import ROBUST, Problem, fit, pose_of, position_std
 from muybridge.capture.solve_report import report
 from muybridge.capture.start import State, first_pose
+from muybridge.capture.threads import one_thread
 from muybridge.errors import InputError
 from muybridge.geometry.rotation import rotate, slerp, unroll
 from muybridge.motion.body import Body, evidence, stature_from_spans, template
@@ -105,6 +106,7 @@ def solve(markers: Markers, options: SolveOptions | None = None) -> Clip:
     return solve_take(markers, options).clip
 
 
+@one_thread()
 def solve_take(markers: Markers, options: SolveOptions | None = None) -> Solution:
     """Fit the human skeleton to markers and say how it went.
 
