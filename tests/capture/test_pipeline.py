@@ -251,3 +251,14 @@ def test_damaged_intermediate_results_are_made_again(
     _capture(session, copy)
     for result in ("take.bvh", "take.glb", "take.trc", "calibration.yaml", "work/people.npz"):
         assert (copy / result).read_bytes() == (out / result).read_bytes(), result
+
+
+def test_a_camera_that_sees_nobody_does_not_stop_the_others(tmp_path: Path) -> None:
+    session = make_session(tmp_path / "session", FRAMES)
+    for path in (session / "keypoints" / "cam02").iterdir():
+        path.write_text('{"people": []}')
+    take, _ = _capture(session, tmp_path / "out")
+    seen = take.people[0].keypoints.seen
+    assert not bool(seen[1].any())
+    joints = take.people[0].markers.select(("left_wrist", "right_ankle", "nose"))
+    assert bool(joints.seen.all())

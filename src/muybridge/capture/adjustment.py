@@ -231,6 +231,8 @@ def _solve_shared(
     matrix[:split, :split] += system.own[:, :split, :split].sum(0) + held
     if given.prior.offset_px is None:  # no offsets: nothing to balance
         matrix[split:, split:] -= torch.eye(width, dtype=held.dtype)
+    blind = system.shares.sum(0) == 0.0  # an axis of a camera that sees nothing has no mean
+    matrix[split:, split:] -= torch.diag(blind.to(held.dtype))
     through = (eliminated.mT @ pull_offset.unsqueeze(-1)).squeeze(-1).sum(0)
     direct = torch.cat((system.pull[:, :split].sum(0) + right_prior, -(system.shares * now).sum(0)))
     shared = torch.linalg.solve(matrix, direct - through)
