@@ -10,7 +10,13 @@ from muybridge.capture.associate import AssociateOptions, associate
 from muybridge.capture.clock import Clocks, onto_one_clock
 from muybridge.capture.offsets import search_offsets, shift_costs, smooth_tracks
 from muybridge.capture.spans import plan_spans
-from muybridge.capture.sync import Sync, SyncOptions, resample, synchronise
+from muybridge.capture.sync import (
+    Sync,
+    SyncOptions,
+    _offset_findings,
+    resample,
+    synchronise,
+)
 from muybridge.errors import InputError
 from muybridge.geometry.epipolar import epipolar_pair, world_rays
 from muybridge.motion.keypoints import Keypoints
@@ -219,3 +225,12 @@ def test_bad_input_is_named() -> None:
     found = synchronise(blind, rig(), SyncOptions())
     assert [f.severity for f in found.findings] == ["warning"]
     assert bool(found.std_frames[1:].isnan().all())
+
+
+def test_a_clock_that_nothing_tells_is_said_to_be_unknown() -> None:
+    clocks = Clocks(("a", "b"), torch.tensor([0.0, -6.1]).double(), torch.zeros(2).double())
+    (unsure,) = _offset_findings(clocks, 1, 0.0, 148260.0, 100)
+    assert unsure.severity == "warning"
+    assert "cannot be told" in unsure.sentence
+    (sure,) = _offset_findings(clocks, 1, 0.0, 0.2, 100)
+    assert "within the noise" in sure.sentence

@@ -37,6 +37,7 @@ MAX_DRIFT = 0.01  # more is not a clock but something else
 FACE = ("nose", "eye", "ear", "head", "neck")
 FACE_WEIGHT = 0.2  # these mean different points in different views, more than other joints do
 BACKGROUND = 0.6  # people smaller than this share of the most prominent one do not decide
+UNKNOWN_FRAMES = 5.0  # an offset less sure than this says nothing
 
 
 @dataclass(frozen=True)
@@ -295,7 +296,14 @@ def _offset_findings(
     name = clocks.cameras[camera]
     measured = float(clocks.offsets_frames[camera])
     found = []
-    if offset == 0.0:
+    if offset == 0.0 and std > UNKNOWN_FRAMES:
+        sentence = (
+            f"{name}'s clock cannot be told: it shares too little of the person's motion with the "
+            f"others, and is taken to run with {clocks.cameras[0]}."
+        )
+        advice = "Let every camera see the person at the same time as two others."
+        found.append(Finding("sync", "warning", sentence, advice, name))
+    elif offset == 0.0:
         sentence = (
             f"{name} runs with {clocks.cameras[0]}: the best offset, {measured:+.2f} +- {std:.2f} "
             "frames, is within the noise and is taken as 0."
