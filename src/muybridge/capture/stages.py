@@ -1,9 +1,9 @@
 """Stages that remember: each leaves its artefacts and is redone only when what it read has changed.
 
 A stage's key is a hash of its name, the package's source, its options and the content of its
-inputs. The key
-and the hashes of its outputs are written after the outputs, so a run that was killed half-way is
-simply not remembered; an output that was changed or removed by hand makes its stage run again.
+inputs. The key and the hashes of its outputs are written after the outputs, so a run that was
+killed half-way is simply not remembered; an output that was changed or removed by hand makes its
+stage run again.
 """
 
 from __future__ import annotations
