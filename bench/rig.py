@@ -8,8 +8,10 @@ residuals; both are printed for us. Wall seconds on whatever else the machine is
 from __future__ import annotations
 
 import importlib.util
+import io
 import tempfile
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 
@@ -106,7 +108,8 @@ def aniposelib(films: list[Path], board: Board) -> None:
             marker_length=square * board.marker_ratio, marker_bits=4, dict_size=1000,
         )  # fmt: skip
         started = time.perf_counter()
-        error = group.calibrate_videos(inverted, theirs)[0]
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # it is talkative
+            error = group.calibrate_videos(inverted, theirs)[0]
         seconds = time.perf_counter() - started
     focal = ", ".join(f"{camera.get_focal_length():.0f}" for camera in group.cameras)
     print(f"  aniposelib {version('aniposelib')}: {error:.3f} px, f {focal} px, {seconds:.1f} s")
