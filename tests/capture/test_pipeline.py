@@ -22,9 +22,9 @@ from muybridge.files.calibration import read_calibration, write_calibration
 from muybridge.files.clip import load_learned, save_learned
 from muybridge.files.gltf import read_glb
 from muybridge.files.keypoints import Correction, save_corrections
-from muybridge.files.lock import locked
 from muybridge.files.trc import read_trc
 from muybridge.geometry.rigid import Rigid
+from muybridge.lock import locked
 from muybridge.motion.kinematics import forward_clip
 from tests.sessions import make_session
 from tests.studio.synthetic_take import joints_world, synthetic_take

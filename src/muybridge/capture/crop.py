@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from muybridge.atomic import replacing, write_bytes, write_text
 from muybridge.capture.session import list_videos
 from muybridge.errors import InputError
-from muybridge.files.atomic import replacing, write_bytes, write_text
 from muybridge.files.video import VideoInfo, VideoWriter, probe, read_frames
 
 __all__ = [

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from muybridge.files.atomic import write_bytes
+from muybridge.atomic import write_bytes
 from muybridge.pose.head import JOINTS
 from muybridge.pose.topdown import Person
 

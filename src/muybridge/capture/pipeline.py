@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from muybridge.atomic import remove_unfinished, write_bytes, write_text
 from muybridge.capture.associate import associate
 from muybridge.capture.calibrate import CalibrateOptions, calibrate_folder
 from muybridge.capture.calibration_folder import open_calibration_folder
@@ -37,7 +38,6 @@ from muybridge.capture.take_folder import load_take, person_of
 from muybridge.capture.threads import one_thread
 from muybridge.capture.trajectories import bone_pairs
 from muybridge.errors import InputError
-from muybridge.files.atomic import remove_unfinished, write_bytes, write_text
 from muybridge.files.bvh import write_bvh
 from muybridge.files.c3d import MOST_FRAMES, write_c3d
 from muybridge.files.calibration import read_calibration, write_calibration
@@ -56,9 +56,9 @@ from muybridge.files.keypoints import (
     read_keypoints_folder,
     save_keypoints,
 )
-from muybridge.files.lock import locked
 from muybridge.files.trc import write_trc
 from muybridge.files.video import VideoInfo
+from muybridge.lock import locked
 from muybridge.motion.keypoints import Keypoints
 
 __all__ = ["CaptureOptions", "Listener", "capture", "load_take"]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from muybridge.files.atomic import write_text
+from muybridge.atomic import write_text
 
 __all__ = ["Outcome", "Workshop", "content_hash"]
 

@@ -29,8 +29,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from muybridge.atomic import write_text
 from muybridge.errors import InputError
-from muybridge.files.atomic import write_text
 from muybridge.files.opencv_storage import Values, read_storage, shown
 from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rotation import matrix_from_rotvec

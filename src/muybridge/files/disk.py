@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from muybridge.atomic import replacing
 from muybridge.errors import InputError
-from muybridge.files.atomic import replacing
 
 __all__ = ["read_bytes", "write_parts", "writing"]
 

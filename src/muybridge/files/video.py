@@ -15,8 +15,8 @@ import av
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from muybridge.atomic import replacing
 from muybridge.errors import InputError
-from muybridge.files.atomic import replacing
 
 __all__ = [
     "VIDEO_SUFFIXES",

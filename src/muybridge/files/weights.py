@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from muybridge.atomic import write_bytes
 from muybridge.errors import InputError
-from muybridge.files.atomic import write_bytes
 
 __all__ = ["load_weights", "read_weight_metadata", "read_weights", "save_weights"]
 

@@ -21,8 +21,8 @@ from typing import NoReturn
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from muybridge.atomic import write_bytes
 from muybridge.errors import InputError
-from muybridge.files.atomic import write_bytes
 from muybridge.language.corpus import BLANKS, read_text
 from muybridge.language.ngram import NgramModel, Table
 from muybridge.language.ngram_counts import find_grams

@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from muybridge.atomic import write_bytes, write_text
 from muybridge.errors import InputError
-from muybridge.files.atomic import write_bytes, write_text
 from muybridge.language.decoder import Decoder, DecoderConfig
 from muybridge.nn.attention import GroupedAttention
 from muybridge.nn.feedforward import DenseFeedForward

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from muybridge.atomic import write_text
 from muybridge.errors import InputError
-from muybridge.files.atomic import write_text
 from muybridge.language.decoder import Decoder, DecoderConfig
 from muybridge.language.decoder_folder import read_json_object, read_tensors, write_tensors
 from muybridge.language.hf_names import relayout, state_from_hf, state_to_hf

@@ -15,8 +15,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from muybridge.atomic import replacing, write_text
 from muybridge.errors import InputError
-from muybridge.files.atomic import replacing, write_text
 from muybridge.language.arpa import read_arpa
 from muybridge.language.corpus import SPELLED, Span, Unit, encode, join_tokens, split_text
 from muybridge.language.ngram import NgramModel, Table

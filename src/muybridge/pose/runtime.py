@@ -21,8 +21,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from muybridge import __version__
+from muybridge.atomic import replacing
 from muybridge.errors import InputError
-from muybridge.files.atomic import replacing
 from muybridge.files.weights import load_weights
 from muybridge.pose.movenet import MoveNet
 from muybridge.pose.multipose import MultiPose

@@ -11,8 +11,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from muybridge.atomic import write_text
 from muybridge.capture.take import Take
-from muybridge.files.atomic import write_text
 from muybridge.studio import sections
 from muybridge.studio.diagnosis import Diagnosis, diagnose
 from muybridge.studio.measures import TakeMeasures, measure

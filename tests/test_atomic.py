@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from muybridge.files.atomic import remove_unfinished, replacing, write_bytes, write_text
+from muybridge.atomic import remove_unfinished, replacing, write_bytes, write_text
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError, SystemExit])

@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def remove_unfinished(folder: Path, deep: bool = True) -> None:
     """Remove what processes that were killed have left in a folder and, if `deep`, below.
 
-    Only for a folder in which nobody writes at the moment; see `files.lock`.
+    Only for a folder in which nobody writes at the moment; see `lock`.
     """
     for path in list((folder.rglob if deep else folder.glob)(f".*{MARK}*")):
         path.unlink(missing_ok=True)
