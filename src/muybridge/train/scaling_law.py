@@ -206,17 +206,16 @@ def _starts() -> Float64[np.ndarray, "s 5"]:
     return np.array(list(grid))
 
 
-def _terms(theta: Float64[np.ndarray, "*s 5"], runs: Runs) -> Float64[np.ndarray, "*s 3 r"]:
-    """Logarithms of the law's three terms."""
+# The two below run thousands of times a fit; shapes in their types would cost more than they do.
+def _terms(theta: np.ndarray, runs: Runs) -> np.ndarray:
+    """Logarithms of the law's three terms, [*s 3 r], at theta [*s 5]."""
     e, a, b, alpha, beta = np.moveaxis(theta, -1, 0)[..., None]
     size = a - alpha * np.log(runs.parameters)
     text = b - beta * np.log(runs.tokens)
     return np.stack([np.broadcast_to(e, size.shape), size, text], axis=-2)
 
 
-def _objective(
-    theta: Float64[np.ndarray, "5"], runs: Runs
-) -> tuple[float, Float64[np.ndarray, "5"]]:
+def _objective(theta: np.ndarray, runs: Runs) -> tuple[float, np.ndarray]:
     """Sum of Huber losses over the runs, divided by delta, and its gradient."""
     terms = _terms(theta, runs)
     log_loss = logsumexp(terms, axis=0)
