@@ -11,8 +11,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "muybridge"
 FLOORS = {
-    "errors": 0, "atomic": 1, "lock": 1, "geometry": 1, "nn": 2, "train": 3, "motion": 4, "files": 5,
-    "pose": 6,
+    "errors": 0, "atomic": 1, "lock": 1, "geometry": 1, "nn": 2, "train": 3, "motion": 4,
+    "files": 5, "pose": 6,
     "capture": 7, "edit": 7, "action": 7, "language": 7,
     "generate": 8, "recipes": 9, "studio": 10, "cli": 11,
 }  # fmt: skip

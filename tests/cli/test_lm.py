@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from muybridge.cli.lm import Smooth
+from muybridge.cli.lm_train import Smooth
 from muybridge.cli.main import main
 from muybridge.language.smoothing import Method
 from tests.language.texts import made_text

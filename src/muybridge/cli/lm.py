@@ -2,78 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any
 
 import tyro
 
-if TYPE_CHECKING:
-    from muybridge.language.ngram_run import NgramRun
+from muybridge.cli.lm_chinchilla import Chinchilla
+from muybridge.cli.lm_count import Count
+from muybridge.cli.lm_folder import Export, Import
+from muybridge.cli.lm_train import Train
 
 __all__ = ["Lm"]
-
-Smooth = Literal[
-    "mle", "add-k", "good-turing", "katz", "jelinek-mercer", "absolute", "kneser-ney",
-    "modified-kneser-ney",
-]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Train:
-    """Train a model on a text."""
-
-    data: Path
-    """Text file, UTF-8, packed by gzip or not; a line is a sentence."""
-    out: Path
-    """Folder to write, or an ARPA file where the name ends in .arpa or .arpa.gz."""
-    family: Literal["ngram"] = "ngram"
-    """What kind of model."""
-    order: int = 3
-    """Longest history plus one."""
-    method: Smooth = "modified-kneser-ney"
-    """How unseen n-grams get their probability."""
-    unit: Literal["words", "characters"] = "words"
-    """What a token is."""
-    span: Literal["line", "text"] = "line"
-    """What a sentence is: a line, or the whole text with line breaks as tokens."""
-    k: float = 1.0
-    """What add-k adds to each count."""
-    discount: float | None = None
-    """A fixed discount for absolute discounting and Kneser-Ney, instead of an estimated one."""
-    cutoff: int = 5
-    """Katz trusts counts above this one."""
-    min_count: int = 1
-    """Rarer words become <unk>."""
-    closed: bool = False
-    """Give <unk> no probability."""
-
-    def run(self) -> None:
-        """Train, say what was found, write."""
-        from muybridge.cli.progress import console
-        from muybridge.language.arpa import write_arpa
-        from muybridge.language.corpus import read_text
-        from muybridge.language.ngram_run import save_run, train_ngram
-        from muybridge.language.smoothing import Smoothing
-
-        started = time.perf_counter()
-        smoothing = Smoothing(self.method, self.k, self.discount, self.cutoff)
-        run = train_ngram(
-            read_text(self.data),
-            self.order,
-            smoothing,
-            unit=self.unit,
-            span=self.span,
-            min_count=self.min_count,
-            closed=self.closed,
-        )
-        _describe(run, time.perf_counter() - started)
-        if self.out.name.endswith((".arpa", ".arpa.gz")):
-            write_arpa(self.out, run.model)
-        else:
-            save_run(self.out, run)
-        console.print(f"wrote {self.out}")
 
 
 @dataclass(frozen=True)
@@ -89,10 +29,8 @@ class Evaluate:
         """Score and print."""
         from muybridge.cli.progress import console
         from muybridge.language.corpus import read_text
-        from muybridge.language.ngram_run import load_run
 
-        run = load_run(self.model)
-        held = run.evaluate(read_text(self.data))
+        held = _load(self.model).evaluate(read_text(self.data))
         rows = {
             "tokens, </s> included": f"{held.predicted:,}",
             "unknown tokens": f"{held.unknown:,}",
@@ -120,22 +58,48 @@ class Generate:
     """Most tokens to add."""
     temperature: float = 1.0
     """1 samples the model, less is bolder about what is likely, 0 takes the likeliest token."""
+    top_k: int | None = None
+    """Draw from so many of the likeliest tokens only (neural models)."""
+    top_p: float = 1.0
+    """Draw from the likeliest tokens that hold this much probability (neural models)."""
+    min_p: float = 0.0
+    """Draw from tokens at least this likely, relative to the best (neural models)."""
+    repetition_penalty: float = 1.0
+    """Above 1, tokens that occurred become less likely (neural models)."""
     seed: int = 0
     """The same seed gives the same texts."""
 
     def run(self) -> None:
         """Print the texts, one a line."""
-        from muybridge.language.ngram_run import load_run
-
-        run = load_run(self.model)
+        run = _load(self.model)
         for number in range(self.count):
-            text = run.generate(
-                self.prompt,
-                seed=self.seed + number,
-                longest=self.longest,
-                temperature=self.temperature,
-            )
-            print(text)
+            print(_write_on(run, self, self.seed + number))
+
+
+def _load(path: Path) -> Any:
+    """A counted or a learned run; the folder's configuration says which."""
+    from muybridge.language.ngram_run import is_ngram_run, load_run
+
+    if is_ngram_run(path):
+        return load_run(path)
+    from muybridge.language.neural_run import load_neural_run
+
+    return load_neural_run(path)
+
+
+def _write_on(run: Any, wish: Generate, seed: int) -> str:
+    from muybridge.language.ngram_run import NgramRun
+
+    if isinstance(run, NgramRun):
+        return run.generate(
+            wish.prompt, seed=seed, longest=wish.longest, temperature=wish.temperature
+        )
+    from muybridge.language.generate import SamplingOptions
+
+    options = SamplingOptions(
+        wish.temperature, wish.top_k, wish.top_p, wish.min_p, wish.repetition_penalty, seed
+    )
+    return run.generate(wish.prompt, longest=wish.longest, options=options)
 
 
 @dataclass(frozen=True)
@@ -146,21 +110,12 @@ class Lm:
         Annotated[Train, tyro.conf.subcommand("train")]
         | Annotated[Evaluate, tyro.conf.subcommand("eval")]
         | Annotated[Generate, tyro.conf.subcommand("generate")]
+        | Annotated[Count, tyro.conf.subcommand("count")]
+        | Annotated[Chinchilla, tyro.conf.subcommand("chinchilla")]
+        | Annotated[Import, tyro.conf.subcommand("import")]
+        | Annotated[Export, tyro.conf.subcommand("export")]
     ]
 
     def run(self) -> None:
         """Run the verb."""
         self.verb.run()
-
-
-def _describe(run: NgramRun, seconds: float) -> None:
-    from muybridge.cli.progress import console
-
-    model = run.model
-    sizes = " / ".join(f"{len(table):,}" for table in model.tables)
-    console.print(
-        f"{model.method}, order {model.order}: {sizes} n-grams, {model.bytes / 1e6:.1f} MB, "
-        f"{seconds:.2f} s"
-    )
-    for note in model.notes:
-        console.print(f"  [yellow]![/yellow] {note}")

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from muybridge.capture.pipeline import Listener
     from muybridge.capture.stages import Outcome
 
-__all__ = ["StageDisplay", "console", "progress_bar", "say", "show_files", "show_findings"]
+__all__ = [
+    "StageDisplay",
+    "console",
+    "progress_bar",
+    "say",
+    "show_files",
+    "show_findings",
+    "training_bar",
+]
 
 
 class _Console(Console):
@@ -35,6 +43,8 @@ class _Console(Console):
         self.quiet = True
         raise BrokenPipeError
 
+
+TrainingUpdate = Callable[[int, float, float, float | None], None]
 
 console = _Console(highlight=False, soft_wrap=True)
 MARKS = {"info": "[dim]·[/dim]", "warning": "[yellow]![/yellow]", "error": "[red]x[/red]"}
@@ -76,6 +86,27 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
         def update(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
+
+        yield update
+
+
+@contextmanager
+def training_bar(title: str, steps: int) -> Iterator[TrainingUpdate]:
+    """A bar for a training, with loss, tokens a second and what is left of the time.
+
+    Driven by calls (step, loss, tokens a second, validation or None); validations leave a line.
+    """
+    with _bar() as progress:
+        task = progress.add_task(title, total=steps)
+
+        def update(step: int, loss: float, speed: float, validation: float | None) -> None:
+            note = f"{title}  loss {loss:.3f}  {speed:,.0f} tokens/s"
+            progress.update(task, completed=step, description=note)
+            if validation is not None:
+                progress.console.print(
+                    f"step {step:>6,}  loss {loss:.4f}  validation {validation:.4f}  "
+                    f"{speed:,.0f} tokens/s"
+                )
 
         yield update
 

@@ -20,6 +20,9 @@ from torch import Tensor
 from muybridge.atomic import write_bytes, write_text
 from muybridge.errors import InputError
 from muybridge.language.decoder import Decoder, DecoderConfig
+from muybridge.language.maxent import MaxentConfig
+from muybridge.language.neural import NeuralConfig
+from muybridge.language.recurrent import RecurrentConfig
 from muybridge.nn.attention import GroupedAttention
 from muybridge.nn.feedforward import DenseFeedForward
 from muybridge.nn.latent import LatentAttention
@@ -30,6 +33,7 @@ __all__ = [
     "config_from_json",
     "config_to_json",
     "load_decoder",
+    "part_from_json",
     "read_json_object",
     "read_tensors",
     "save_decoder",
@@ -47,6 +51,9 @@ _KINDS: Mapping[str, type] = {
         Rope,
         Llama3Scaling,
         YarnScaling,
+        MaxentConfig,
+        NeuralConfig,
+        RecurrentConfig,
     )
 }
 
@@ -67,7 +74,7 @@ def config_from_json(data: Mapping[str, Any]) -> DecoderConfig:
     Raises:
         InputError: If a kind or a field is missing, unknown, or not of its type.
     """
-    config = _part_from_json(data)
+    config = part_from_json(data)
     if not isinstance(config, DecoderConfig):
         raise InputError(
             f"expected the configuration of a decoder, got a {type(config).__name__}; "
@@ -76,7 +83,12 @@ def config_from_json(data: Mapping[str, Any]) -> DecoderConfig:
     return config
 
 
-def _part_from_json(data: Mapping[str, Any]) -> Any:
+def part_from_json(data: Mapping[str, Any]) -> Any:
+    """Undo `config_to_json` for a configuration of any kind, or a part of one.
+
+    Raises:
+        InputError: If a kind or a field is missing, unknown, or not of its type.
+    """
     kind = _KINDS.get(str(data.get("type")))
     if kind is None:
         raise InputError(
@@ -84,7 +96,7 @@ def _part_from_json(data: Mapping[str, Any]) -> Any:
             "configuration is not one of ours (Hugging Face folders are imported)"
         )
     fields = {f.name: f for f in dataclasses.fields(kind)}
-    values = {n: _part_from_json(v) if isinstance(v, dict) else v for n, v in data.items()}
+    values = {n: part_from_json(v) if isinstance(v, dict) else v for n, v in data.items()}
     del values["type"]
     wrong = sorted(values.keys() - fields.keys())
     wrong += [n for n, v in values.items() if n in fields and not _fits(v, str(fields[n].type))]

@@ -25,7 +25,7 @@ from muybridge.language.perplexity import Perplexity, measure
 from muybridge.language.smoothing import Smoothing, estimate
 from muybridge.language.vocabulary import START_ID, Vocabulary, collect
 
-__all__ = ["NgramRun", "load_run", "save_run", "train_ngram"]
+__all__ = ["NgramRun", "is_ngram_run", "load_run", "save_run", "train_ngram"]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -124,6 +124,15 @@ def save_run(folder: Path, run: NgramRun) -> None:
     with replacing(folder / WEIGHTS) as temporary:
         save_file(arrays, temporary)
     write_text(folder / CONFIG, json.dumps(config, ensure_ascii=False, indent=1) + "\n")
+
+
+def is_ngram_run(path: Path) -> bool:
+    """Whether a path is no neural run: an ARPA file, a folder of ours, or nothing at all."""
+    try:
+        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True  # `load_run` says what is wrong with it
+    return not isinstance(config, dict) or "type" not in config
 
 
 def load_run(path: Path) -> NgramRun:

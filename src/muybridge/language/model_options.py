@@ -1,0 +1,62 @@
+"""Which model, how large, and how its text is cut, as plain data that needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["SIZES", "Family", "ModelOptions", "ReadingOptions", "SizeName"]
+
+Family = Literal[
+    "log-linear", "nlm", "rnn", "lstm", "gru", "transformer", "gpt2", "gpt3", "llama1", "llama2",
+    "llama3", "llama3.1", "deepseek-v3",
+]  # fmt: skip
+SizeName = Literal["tiny", "small", "base"]
+
+# width, layers, heads: about 0.8M, 5M and 85M parameters beside the embedding
+SIZES: Mapping[SizeName, tuple[int, int, int]] = {
+    "tiny": (128, 4, 4),
+    "small": (288, 6, 6),
+    "base": (768, 12, 12),
+}
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Size of a neural language model; what a family has no use for is ignored."""
+
+    size: SizeName = "tiny"
+    """Width, layers and heads by name: 128/4/4, 288/6/6 or 768/12/12."""
+    width: int | None = None
+    """Channels; instead of the size's."""
+    layers: int | None = None
+    """Blocks or recurrent layers; instead of the size's (log-linear, nlm: none; recurrent: 1)."""
+    heads: int | None = None
+    """Query heads; instead of the size's."""
+    context: int = 128
+    """Longest text the model sees at once, in tokens (nlm, log-linear: the history)."""
+    kv_heads: int | None = None
+    """Key/value heads of the LLaMA families."""
+    experts: int = 8
+    """Routed experts of deepseek-v3."""
+    active: int = 2
+    """Of these, used by a token."""
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How the text becomes tokens, and the tokens batches."""
+
+    tokenizer: str = "characters"
+    """characters, bytes, bpe (trained on the text), or a tokenizer file."""
+    vocabulary: int = 1024
+    """Tokens of a trained bpe tokenizer."""
+    held_out: float = 0.1
+    """Share at the end of the text that is kept for validation; 0: none."""
+    window: int = 0
+    """Tokens of one training window; 0: the model's context."""
+    batch: int = 16
+    """Windows read at once."""
+    accumulate: int = 1
+    """Batches of one step."""
