@@ -11,6 +11,7 @@ import tyro
 from muybridge.cli.lm_chinchilla import Chinchilla
 from muybridge.cli.lm_count import Count
 from muybridge.cli.lm_folder import Export, Import
+from muybridge.cli.lm_ladder import Ladder
 from muybridge.cli.lm_train import Train
 
 __all__ = ["Lm"]
@@ -110,6 +111,7 @@ class Lm:
         Annotated[Train, tyro.conf.subcommand("train")]
         | Annotated[Evaluate, tyro.conf.subcommand("eval")]
         | Annotated[Generate, tyro.conf.subcommand("generate")]
+        | Annotated[Ladder, tyro.conf.subcommand("ladder")]
         | Annotated[Count, tyro.conf.subcommand("count")]
         | Annotated[Chinchilla, tyro.conf.subcommand("chinchilla")]
         | Annotated[Import, tyro.conf.subcommand("import")]

@@ -24,6 +24,7 @@ class StepReport:
         gradient: Length of the gradient before clipping.
         tokens: Counted in this step.
         seconds: That this step took.
+        cpu_seconds: Processor time since the step before, validation included.
         validation: Mean validation loss, where it was measured.
     """
 
@@ -33,6 +34,7 @@ class StepReport:
     gradient: float
     tokens: int
     seconds: float
+    cpu_seconds: float = 0.0
     validation: float | None = None
 
 

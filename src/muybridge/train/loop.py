@@ -129,9 +129,12 @@ def train(
     started, end = time.perf_counter(), min(options.steps, until or options.steps)
     task.model.train()
     with _precision(options) as autocast:
+        clock = time.process_time()
         while state.step < end:
             report = _step(task, options, state, schedule, autocast)
             report = _after(task, options, state, report, folder)
+            before, clock = clock, time.process_time()
+            report = dataclasses.replace(report, cpu_seconds=clock - before)
             for listener in told:
                 listener(report)
     return TrainResult(state.step, state.best, time.perf_counter() - started)

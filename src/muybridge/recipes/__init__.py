@@ -1,0 +1,1 @@
+"""Full configurations as plain data."""
