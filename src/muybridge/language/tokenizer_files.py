@@ -19,7 +19,6 @@ from muybridge.language.bpe import (
     signs_of_bytes,
 )
 from muybridge.language.bpe_merge import Merges
-from muybridge.language.tokenizer import Tokenizer
 
 __all__ = ["added_tokens", "bpe_from_json", "bpe_to_json", "field", "merges_of", "token_list"]
 
@@ -28,7 +27,7 @@ FORMS: tuple[UnicodeForm, ...] = ("NFC", "NFD", "NFKC", "NFKD")
 LARGEST = 1 << 24  # ids; a damaged file must not ask for all memory
 
 
-def bpe_to_json(tokenizer: Tokenizer) -> dict[str, Any]:
+def bpe_to_json(tokenizer: object) -> dict[str, Any]:
     """A tokenizer as the data of a `tokenizer.json`.
 
     Raises:
@@ -41,7 +40,7 @@ def bpe_to_json(tokenizer: Tokenizer) -> dict[str, Any]:
     )
 
 
-def bpe_from_json(data: Mapping[str, Any]) -> Tokenizer:
+def bpe_from_json(data: Mapping[str, Any]) -> ByteBpe:
     """Undo `bpe_to_json`; reads what Hugging Face's tokenizers write, too.
 
     Raises:
