@@ -52,6 +52,13 @@ def test_capture_session(walk: Path, tmp_path: Path) -> None:
     assert "person1: 20 frames" in said
 
 
+def test_vanishing_gradient(tmp_path: Path) -> None:
+    lines = _run("vanishing_gradient.py", tmp_path).splitlines()
+    right = {line[:20].strip(): float(line.split()[-1].rstrip("%")) for line in lines}
+    assert right["LSTM, forget bias 3"] > 90 > 50 > right["RNN"]
+    assert (tmp_path / "vanishing_gradient.png").stat().st_size > 10_000
+
+
 def test_every_example_has_a_test() -> None:
     here = Path(__file__).read_text()
     assert all(path.name in here for path in EXAMPLES.glob("*.py"))
