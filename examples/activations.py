@@ -4,6 +4,7 @@ Arguments: a folder for the plots, and a text such as tinyshakespeare.txt, whose
 small network guesses from the last eight.
 """
 
+import math
 import sys
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def depth(name: ActivationName) -> tuple[list[float], list[float]]:
     """Of a random network, layer by layer: the gradient, as a share of the last; dead units.
 
     A unit is dead if the activation's slope is 0 for all of 64 inputs: nothing it does is learned.
+    NaN where the values themselves overflow: squares of squares do, from layer 7 on.
     """
     generator = torch.Generator().manual_seed(0)
     gain = 2.0 if name in RECTIFIED else 1.0  # He's variance for rectifiers, LeCun's for others
@@ -55,10 +57,11 @@ def depth(name: ActivationName) -> tuple[list[float], list[float]]:
         outputs.append(h)
         probe = z.detach().requires_grad_()
         (slope,) = torch.autograd.grad(ACTIVATIONS[name](probe).sum(), probe)
-        dead.append(float((slope == 0).all(0).float().mean()))
+        share = float((slope == 0).all(0).float().mean())
+        dead.append(share if h.isfinite().all() else math.nan)
     outputs[-1].square().mean().backward()
     sizes = [float(h.grad.norm()) for h in outputs]
-    return [size / sizes[-1] if sizes[-1] > 0 else 0.0 for size in sizes], dead
+    return [0.0 if sizes[-1] == 0 else size / sizes[-1] for size in sizes], dead
 
 
 class Guesser(nn.Module):
@@ -106,14 +109,14 @@ def main() -> None:
     ids = torch.tensor([number[letter] for letter in text])
     space = float((ids[int(0.9 * len(ids)) :] == number[" "]).float().mean())
     print(f"{'':<14}{'gradient, layer 1':>18}{'dead, layer 30':>16}{'accuracy':>10}")
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.5, 3.8), layout="constrained")
     found, layers = {}, range(1, DEPTH + 1)
     for i, name in enumerate(ACTIVATIONS):
         decay, dead = depth(name)
         found[name] = guess(name, ids)
         print(f"{name:<14}{decay[0]:>18.1e}{dead[-1]:>16.2f}{found[name]:>10.3f}")
         style = {"color": f"C{i % 10}", "ls": "-" if i < 10 else "--", "label": name}
-        if any(decay[:-1]):
+        if max(decay[:-1]) > 0:
             left.semilogy(layers, decay, **style)
         if any(dead):
             middle.plot(layers, dead, **style)
@@ -127,7 +130,7 @@ def main() -> None:
     right.axvline(space, color="k", ls=":", label="always a space")
     right.set(xlabel=f"next character guessed right, {STEPS} steps", xlim=(0, None))
     right.legend(fontsize=7)
-    figure.savefig(folder / "activations.png", dpi=60)
+    figure.savefig(folder / "activations.png", dpi=85)
 
 
 if __name__ == "__main__":

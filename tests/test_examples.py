@@ -1,14 +1,18 @@
 """Every example runs and says what the docs promise."""
 
 import os
+import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from muybridge.capture.pipeline import CaptureOptions, capture
 from muybridge.capture.session import open_session
+from tests.language.texts import made_text
 from tests.sessions import make_session
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -28,6 +32,22 @@ def _run(name: str, *arguments: Path) -> str:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return run.stdout
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs an example in this process, which has torch already."""
+
+    def run(name: str, *arguments: Path) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"[-+]?\d+(?:\.\d+)?(?:e[-+]\d+)?", text)]
 
 
 def test_triangulate() -> None:
@@ -57,6 +77,62 @@ def test_vanishing_gradient(tmp_path: Path) -> None:
     right = {line[:20].strip(): float(line.split()[-1].rstrip("%")) for line in lines}
     assert right["LSTM, forget bias 3"] > 90 > 50 > right["RNN"]
     assert (tmp_path / "vanishing_gradient.png").stat().st_size > 10_000
+
+
+def test_cubic_fit(here: Callable[..., str], tmp_path: Path) -> None:
+    lines = here("cubic_fit.py", tmp_path).splitlines()
+    assert len(lines) == 8
+    assert all(_numbers(line)[-2] < 1e-4 for line in lines)
+    assert (tmp_path / "cubic_fit.png").stat().st_size > 10_000
+
+
+def test_adam_and_adamw(here: Callable[..., str], tmp_path: Path) -> None:
+    found = [_numbers(line) for line in here("adam_and_adamw.py", tmp_path).splitlines()]
+    for size, decoupled, _, coupled in found:  # the third is the 2 of "L2"
+        assert decoupled == pytest.approx(found[0][1], rel=1e-3)
+        assert coupled * size == pytest.approx(found[0][3], rel=0.05)
+    assert (tmp_path / "adam_and_adamw.png").stat().st_size > 10_000
+
+
+def test_stochastic_approximation(here: Callable[..., str], tmp_path: Path) -> None:
+    lines = here("stochastic_approximation.py", tmp_path).splitlines()
+    harmonic, constant, squares = (_numbers(line.split("RMSE")[1])[0] for line in lines[:3])
+    assert harmonic < 0.012 < 0.1 < constant < 0.2 < squares
+    jitter = [_numbers(line.split(":")[1])[0] for line in lines[3:]]
+    assert jitter == sorted(jitter, reverse=True)
+    assert (tmp_path / "stochastic_approximation.png").stat().st_size > 10_000
+
+
+def test_activations(here: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "text").write_text(made_text(1500, 30))
+    lines = here("activations.py", tmp_path, tmp_path / "text").splitlines()
+    table = {line.split()[0]: line.split()[1:] for line in lines[1:-1]}
+    assert float(table["sigmoid"][0]) < 1e-15 < 0.1 < float(table["tanh"][0])
+    assert float(table["leaky_relu"][1]) == 0 < 0.3 < float(table["relu"][1])
+    assert float(table["silu"][2]) > float(table["threshold"][2]) + 0.05
+    for name in ("activation_shapes.png", "activations.png"):
+        assert 10_000 < (tmp_path / name).stat().st_size < 120_000
+
+
+def test_balance(here: Callable[..., str], tmp_path: Path) -> None:
+    free, first, last = (
+        float(line.split("MaxVio ")[-1].split(": ")[-1].split()[0])
+        for line in here("balance.py", tmp_path).splitlines()
+    )
+    assert last < 0.3 < 5 < first < free
+    assert (tmp_path / "balance.png").stat().st_size > 10_000
+
+
+def test_needle(here: Callable[..., str]) -> None:
+    table = [_numbers(line) for line in here("needle.py").splitlines()[1:]]
+    assert [row[0] for row in table] == [32, 64, 128, 256, 512]
+    assert table[-1][3] > 0.9 > 0.3 > table[-1][1]
+
+
+def test_analogy(here: Callable[..., str]) -> None:
+    untrained, trained = here("analogy.py").splitlines()
+    assert _numbers(untrained.split("least of 12 nouns")[1])[0] < 0
+    assert _numbers(trained.split("least of 12 nouns")[1])[0] > 0.5
 
 
 def test_every_example_has_a_test() -> None:
