@@ -128,7 +128,7 @@ def main() -> None:
     order = sorted(found, key=found.__getitem__)
     right.barh(order, [found[name] for name in order])
     right.axvline(space, color="k", ls=":", label="always a space")
-    right.set(xlabel=f"next character guessed right, {STEPS} steps", xlim=(0, None))
+    right.set(xlabel="next character guessed right", xlim=(0, None))
     right.legend(fontsize=7)
     figure.savefig(folder / "activations.png", dpi=85)
 

@@ -16,7 +16,7 @@ from muybridge.train.checkpointing import Policy, checkpointed, segment_length
 from tests.language.families_tiny import KINDS
 from tests.live_bytes import LiveBytes
 
-POLICIES: list[Policy] = ["block", 2, 4, "sqrt", "selective"]
+POLICIES: list[Policy] = ["every", "second", 4, "sqrt", "selective"]
 
 
 class Noisy(nn.Module):
@@ -93,7 +93,7 @@ def test_agrees_with_torch_bit_for_bit() -> None:
         return made
 
     results = []
-    for runner in (theirs, checkpointed("block", 4)):
+    for runner in (theirs, checkpointed("every", 4)):
         torch.manual_seed(3)
         _through(blocks, torch.ones(4, 16), runner).square().mean().backward()
         results.append(_gradients(blocks))
@@ -130,7 +130,7 @@ def test_memory_follows_the_formula_on_36_layers() -> None:
     whole, whole_peak = _forward_and_backward("none", layers)
     a_block = whole / layers
     assert a_block > 7, "norm, two wide activations, dropout's mask and the sum"
-    for policy, segments in (("block", 36), ("sqrt", 6), (9, 4)):
+    for policy, segments in (("every", 36), ("sqrt", 6), (9, 4)):
         stored, peak = _forward_and_backward(policy, layers)  # type: ignore[arg-type]
         assert stored == pytest.approx(segments, abs=1.1)  # the output is one more
         expected = segments + layers / segments * a_block
@@ -174,11 +174,13 @@ def test_a_decoder_keeps_a_quarter_at_most() -> None:
     saved = _saved_bytes(decoder, tokens)
     assert saved > 0.8 * whole, "autograd's own account of what it keeps"
     kept = {p: _stored(decoder, tokens, p) / whole for p in POLICIES}
-    assert kept["block"] <= 0.25
-    assert kept["sqrt"] < kept["block"] < kept["selective"] < 0.8
+    assert kept["every"] <= 0.25
+    assert kept["sqrt"] < kept["every"] < kept["selective"] < 0.8
 
 
 def test_lengths_of_segments() -> None:
-    assert [segment_length(p, 36) for p in ("block", "sqrt", 5)] == [1, 6, 5]
+    assert [segment_length(p, 36) for p in ("every", "second", "sqrt", 5)] == [1, 2, 6, 5]
     with pytest.raises(InputError, match="at least 1"):
         checkpointed(0, 4)
+    with pytest.raises(InputError, match="got selective"):
+        segment_length("selective", 4)

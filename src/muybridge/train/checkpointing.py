@@ -6,7 +6,8 @@ runner keeps:
 | policy | kept | computed again |
 |---|---|---|
 | "none" | everything | nothing |
-| "block" | the input of each block | one block at a time |
+| "every" | the input of every block | one block at a time |
+| "second" | the input of every second block | two blocks at a time |
 | k | the input of every k-th block | k blocks at a time |
 | "sqrt" | as k = sqrt(L): about sqrt(L) inputs, then sqrt(L) blocks: O(sqrt L) | once |
 | "selective" | inputs, and what matrix products and attention gave | the cheap rest |
@@ -27,7 +28,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,12 +41,14 @@ from torch.utils.checkpoint import (
 )
 
 from muybridge.errors import InputError
+from muybridge.train.options import CheckpointPolicy
 
 __all__ = ["Policy", "Runner", "checkpointed", "segment_length"]
 
-Policy = Literal["none", "block", "sqrt", "selective"] | int
+Policy = CheckpointPolicy | int
 Runner = Callable[..., Any]
 
+_LENGTHS: dict[str, int] = {"every": 1, "second": 2}
 _COSTLY = [
     torch.ops.aten.mm.default,
     torch.ops.aten.addmm.default,
@@ -171,19 +174,20 @@ def segment_length(policy: Policy, layers: int) -> int:
     """Blocks that are computed again together.
 
     Args:
-        policy: "block", "sqrt" or a number.
+        policy: "every", "second", "sqrt" or a number.
         layers: Blocks of the model, L.
     Raises:
-        InputError: If the number is below 1.
+        InputError: If the number is below 1, or the policy has no segments.
     References:
         Chen et al., Training Deep Nets with Sublinear Memory Cost, arXiv 1604.06174, section 4.
     """
     if policy == "sqrt":
         return max(1, math.isqrt(layers))
-    length = 1 if policy == "block" else int(policy)
+    length = _LENGTHS.get(policy, 0) if isinstance(policy, str) else policy
     if length < 1:
         raise InputError(
-            f"expected segments of at least 1 block, got {length}; give a positive number"
+            f"expected segments of at least 1 block, got {policy}; give a positive number, or one "
+            f"of {', '.join(_LENGTHS)}, sqrt"
         )
     return length
 
