@@ -6,11 +6,11 @@ All three climb the same concave log-likelihood; at its top observed and expecte
     IIS   lambda_i += delta_i,  sum_{h,w} N(h) p(w|h) f_i(h, w) exp(delta_i f#(h, w)) = observed_i
     SGD   lambda_i += rate (observed_i - expected_i), here of a few histories at a time
 
-Traps. GIS needs the same number of features on everywhere; a slack feature C - f# is added where it
-is not. Leave it out and C is still a safe step, but the limit is another model only if the slack is
-fitted. IIS needs none. Steps of both shrink with C: tens of overlapping templates take thousands of
-rounds, which is why gradients won. A feature that was never observed goes to -inf at once; IIS and
-GIS give it exactly that, SGD walks there for ever.
+Traps. GIS's proof wants the same number of features on everywhere; a slack feature C - f# is added
+where it is not. It is a sum of the other features: the model at the top is the same. Steps of GIS
+shrink with C: many overlapping templates take thousands of rounds, which is why gradients won. A
+feature that was never observed goes to -inf: IIS and GIS put it there at once, SGD walks for ever.
+A word that always follows its history drives a weight to +inf, and then all three are slow.
 
 H histories, V vocabulary, F features.
 """
@@ -161,8 +161,8 @@ def _solve(
 ) -> Float64[np.ndarray, "f"]:
     """delta with sum_n coefficient_n exp(n delta) = observed; -inf where observed is 0.
 
-    Newton's method on the logarithm of both sides: from any start it does not overshoot, because
-    the logarithm of a sum of exponentials is convex and grows at least as fast as its first term.
+    Newton's method on the logarithm of both sides: a logarithm of a sum of exponentials is convex
+    and its slope lies between the least and the largest n, so it may overshoot once, not twice.
     """
     on = coefficients.sum(axis=1) > 0
     deltas = np.where((observed > 0) | ~on, 0.0, -np.inf)
