@@ -8,9 +8,11 @@ thread, CPU time, best of some runs; the losses and gradients must agree.
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +21,7 @@ from torch.nn import functional
 
 from muybridge.language.decoder import Decoder
 from muybridge.language.families import Size, make_family
+from muybridge.language.hf import export_hf
 from muybridge.train.packing import NO_TARGET, FlatBatch, flatten, mask_of_lengths, pad, unpad
 
 LENGTHS = (14, 32, 33, 50, 51, 54, 58, 75, 80, 93, 97, 99, 120, 150, 191, 255)
@@ -36,7 +39,7 @@ def best(work: Callable[[], Tensor], model: nn.Module) -> tuple[float, float, fl
         loss.backward()
         seconds.append(time.process_time() - start)
     gradients = [p.grad.norm() for p in model.parameters() if p.grad is not None]
-    return min(seconds), float(loss), float(torch.stack(gradients).norm())
+    return min(seconds), loss.item(), float(torch.stack(gradients).norm())
 
 
 def _loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -54,22 +57,11 @@ def rows(flat: FlatBatch) -> tuple[Tensor, Tensor]:
 
 def peer(decoder: Decoder) -> Any:
     """Transformers' LLaMA with the weights of ours."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
-    from muybridge.language.hf import state_to_hf
-
-    config = LlamaConfig(
-        vocab_size=SIZE.vocabulary,
-        hidden_size=SIZE.width,
-        intermediate_size=SIZE.inner_width,
-        num_hidden_layers=SIZE.layers,
-        num_attention_heads=SIZE.heads,
-        max_position_embeddings=SIZE.context,
-        rms_norm_eps=decoder.config.norm_epsilon,
-    )
-    model = LlamaForCausalLM(config)
-    model.load_state_dict(state_to_hf(decoder))
-    return model
+    with tempfile.TemporaryDirectory() as folder:
+        export_hf(decoder, Path(folder))
+        return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
 def main() -> None:
