@@ -117,8 +117,9 @@ def _isolate(pattern: regex.Pattern[str], text: str) -> list[str]:
             return found if all(found) else [piece for piece in found if piece]
     pieces, end = [], 0
     for match in pattern.finditer(text):
-        pieces += [text[end : match.start()], match.group()]
-        end = match.end()
+        if match.group():
+            pieces += [text[end : match.start()], match.group()]
+            end = match.end()
     return [piece for piece in (*pieces, text[end:]) if piece]
 
 

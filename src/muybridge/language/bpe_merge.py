@@ -70,18 +70,18 @@ def merge(symbols: list[int], merges: Merges) -> list[int]:
 
 
 def ranks_by_token(
-    order: Iterable[Piece], ids: Mapping[Piece, int]
+    ranks: Mapping[Piece, int], ids: Mapping[Piece, int]
 ) -> dict[tuple[int, int], tuple[int, int]]:
     """Every pair whose text is a token, ranked by that token, as tiktoken and SentencePiece do.
 
     Args:
-        order: Tokens that may come of a merge, the first to be made first.
+        ranks: Tokens that may come of a merge, and which is made first: the lowest.
         ids: All tokens that may be a part of one.
     Returns:
         Merges; all pairs of one token share its rank.
     """
-    merges = {}
-    for rank, token in enumerate(order):
+    merges: dict[tuple[int, int], tuple[int, int]] = {}
+    for token, rank in ranks.items():
         for cut in range(1, len(token)):
             left, right = ids.get(token[:cut]), ids.get(token[cut:])
             if left is not None and right is not None:
@@ -134,6 +134,5 @@ def check_ids(ids: Sequence[int], size: int) -> None:
     if ids and not 0 <= min(ids) <= max(ids) < size:
         wrong = next(number for number in ids if not 0 <= number < size)
         raise InputError(
-            f"expected token ids from 0 to {size - 1}, got {wrong}; the model has more tokens than "
-            "its tokenizer"
+            f"expected token ids from 0 to {size - 1}, got {wrong}; they are of another tokenizer"
         )

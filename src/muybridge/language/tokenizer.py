@@ -122,7 +122,7 @@ def tokenizer_to_json(tokenizer: Tokenizer) -> dict[str, Any]:
         return {"type": "characters", "characters": tokenizer.characters}
     if isinstance(tokenizer, ByteTokenizer):
         return {"type": "bytes"}
-    from muybridge.language.tokenizer_files import bpe_to_json  # it needs this module
+    from muybridge.language.tokenizer_files import bpe_to_json  # only where it is used
 
     return bpe_to_json(tokenizer)
 
@@ -144,7 +144,7 @@ def tokenizer_from_json(data: dict[str, Any]) -> Tokenizer:
                 "tokenizer's file is damaged"
             )
         return CharacterTokenizer(characters)
-    from muybridge.language.tokenizer_files import bpe_from_json  # it needs this module
+    from muybridge.language.tokenizer_files import bpe_from_json  # only where it is used
 
     return bpe_from_json(data)
 
@@ -155,16 +155,27 @@ def save_tokenizer(path: Path, tokenizer: Tokenizer) -> None:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """Read what `save_tokenizer` wrote, or a `tokenizer.json` of Hugging Face.
+    """Read what `save_tokenizer` wrote, or another's file.
+
+    `tokenizer.json` is Hugging Face's; `.tiktoken` and `.model` are files of ranks, which are
+    taken with Llama 3's pattern and no special tokens; other `.model` files are SentencePiece's.
 
     Raises:
         InputError: If there is no such file, or it is no tokenizer.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"expected a tokenizer in {path}, got no file; check the path") from error
-    except (OSError, ValueError, RecursionError) as error:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"expected a tokenizer in {path}, got {error.strerror}; check the path"
+        ) from error
+    if path.suffix in (".tiktoken", ".model"):
+        from muybridge.language.tokenizer_files import parse_model  # it needs this module
+
+        return parse_model(content)
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"expected JSON in {path}, got {error}; the file is damaged") from error
     if not isinstance(data, dict):
         raise InputError(
