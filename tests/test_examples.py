@@ -135,6 +135,17 @@ def test_analogy(here: Callable[..., str]) -> None:
     assert _numbers(trained.split("least of 12 nouns")[1])[0] > 0.5
 
 
+def test_large_vocabulary() -> None:
+    text = EXAMPLES.parents[1] / "shared/data/text/tinyshakespeare.txt"
+    if not text.exists():
+        pytest.skip("no text in ../shared/data/text")
+    lines = _run("large_vocabulary.py", text).splitlines()[1:]
+    full, classes, sample = (float(line.split(" ms ")[0].split()[-1]) for line in lines)
+    assert classes < full / 2
+    assert sample < full / 2
+    assert all(float(line.split()[-4]) < 9.5 for line in lines), "a uniform guess is 10.2"
+
+
 def test_every_example_has_a_test() -> None:
     here = Path(__file__).read_text()
     assert all(path.name in here for path in EXAMPLES.glob("*.py"))

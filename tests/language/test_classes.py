@@ -48,8 +48,8 @@ def _copy(layer: ClassSoftmax, full: nn.Linear, one_class: bool) -> None:
     """Lay a full softmax into one class of all words, or into classes of one word each."""
     with torch.no_grad():
         if one_class:
-            layer.words.copy_(full.weight[None])
-            layer.bias.copy_(full.bias[None])
+            layer.words.copy_(full.weight)
+            layer.bias.copy_(full.bias)
         else:
             layer.classes.load_state_dict(full.state_dict())
 

@@ -9,7 +9,7 @@ softmax is the full model with an estimated sum: for training only.
 Traps: classes must partition the vocabulary; sampled logits need -log q (expected count) or the
 model learns p / q; a sampled negative that is the target must be hidden, or it fights itself.
 
-N tokens, D width, V vocabulary, K classes, M members of the largest class, S samples.
+N tokens, D width, V vocabulary, K classes, S samples.
 """
 
 from __future__ import annotations
@@ -70,54 +70,53 @@ class ClassSoftmax(nn.Module):
         Goodman, Classes for fast maximum entropy training, 2001.
     """
 
-    member: Tensor
-    place: Tensor
     kind: Tensor
+    row: Tensor
 
     def __init__(self, width: int, classes: Sequence[int]) -> None:
         super().__init__()
-        groups: list[list[int]] = [[] for _ in range(max(classes) + 1)]
-        for word, kind in enumerate(classes):
-            groups[kind].append(word)
-        if not all(groups):
+        self.register_buffer("kind", torch.tensor(list(classes)))
+        sizes = self.kind.bincount().tolist()
+        if 0 in sizes:
             raise InputError(
-                f"expected words in all of {len(groups)} classes, got {groups.index([])} empty; "
+                f"expected words in all of {len(sizes)} classes, got {sizes.index(0)} empty; "
                 "number the classes without gaps"
             )
-        largest = max(map(len, groups))
-        places = {word: i for group in groups for i, word in enumerate(group)}
-        members = torch.tensor([g + [-1] * (largest - len(g)) for g in groups])
-        self.register_buffer("member", members)  # -1 where a class is smaller than the largest
-        self.register_buffer("place", torch.tensor([places[w] for w in range(len(classes))]))
-        self.register_buffer("kind", torch.tensor(list(classes)))
-        self.classes = nn.Linear(width, len(groups))
-        self.words = nn.Parameter(torch.randn(len(groups), largest, width) / math.sqrt(width))
-        self.bias = nn.Parameter(torch.zeros(len(groups), largest))
+        # rows of a class lie together, so that a class is a slice and no copy
+        self.register_buffer("row", self.kind.argsort(stable=True).argsort())
+        self.sizes = sizes
+        self.classes = nn.Linear(width, len(sizes))
+        self.words = nn.Parameter(torch.randn(len(classes), width) / math.sqrt(width))
+        self.bias = nn.Parameter(torch.zeros(len(classes)))
 
     def loss(self, hidden: Float[Tensor, "n d"], targets: Int[Tensor, "n"]) -> Float[Tensor, ""]:
         """Mean nats, from the classes and the targets' own classes alone; -100 is no target."""
         hidden, targets = hidden[targets >= 0], targets[targets >= 0]
         kind = self.kind[targets]
-        classes = functional.cross_entropy(self.classes(hidden), kind)
-        total = hidden.new_zeros(())
-        for k in kind.unique():  # one product a class: no copy of the words for each token
-            mine = kind == k
-            logits = self._within(hidden[mine], k)
-            total = total + functional.cross_entropy(
-                logits, self.place[targets[mine]], reduction="sum"
-            )
-        return classes + total / len(targets)
+        total = functional.cross_entropy(self.classes(hidden), kind, reduction="sum")
+        order = kind.argsort()
+        tokens = kind.bincount(minlength=len(self.sizes)).tolist()
+        first = 0
+        parts = (hidden[order].split(tokens), self.row[targets[order]].split(tokens))
+        for size, mine, rows, words, bias in zip(self.sizes, *parts, *self._slices(), strict=True):
+            if len(mine):
+                logits = functional.linear(mine, words, bias)
+                total = total + functional.cross_entropy(logits, rows - first, reduction="sum")
+            first += size
+        return total / len(targets)
 
-    def _within(self, hidden: Tensor, kind: Tensor) -> Float[Tensor, "n m"]:
-        size = int((self.member[kind] >= 0).sum())
-        return functional.linear(hidden, self.words[kind, :size], self.bias[kind, :size])
+    def _slices(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Words and biases by class, by one split: the gradient of K slices is K full tensors."""
+        return self.words.split(self.sizes), self.bias.split(self.sizes)
 
     def log_probabilities(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
         """Of all words: as dear as a full softmax."""
-        logits = torch.einsum("nd,kmd->nkm", hidden, self.words) + self.bias
-        within = logits.masked_fill(self.member < 0, -torch.inf).log_softmax(dim=-1)
-        both = within + self.classes(hidden).log_softmax(dim=-1)[..., None]
-        return both[:, self.kind, self.place]
+        within = [
+            functional.linear(hidden, words, bias).log_softmax(dim=-1)
+            for words, bias in zip(*self._slices(), strict=True)
+        ]
+        classes = self.classes(hidden).log_softmax(dim=-1)
+        return torch.cat(within, dim=-1)[:, self.row] + classes[:, self.kind]
 
 
 def sampled_softmax_loss(
