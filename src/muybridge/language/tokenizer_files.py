@@ -124,7 +124,7 @@ def _splits_to_json(tokenizer: ByteBpe) -> dict[str, Any]:
 def _byte_bpe_from_json(data: Mapping[str, Any], model: Mapping[str, Any]) -> ByteBpe:
     form = _unicode_form(data.get("normalizer"))
     patterns, prefix_space = _read_splits(data.get("pre_tokenizer"))
-    specials = added_tokens(data, form is not None)
+    specials = added_tokens(data, form in ("NFKC", "NFKD"))
     vocabulary = field(model, "vocab", dict)
     names, special = token_list(vocabulary, specials), set(specials.values())
     tokens = (

@@ -41,19 +41,20 @@ def added_tokens(data: Mapping[str, Any], normalised: bool) -> dict[str, int]:
 
     Args:
         data: A `tokenizer.json`.
-        normalised: Whether it has a normaliser, which added tokens may ask for.
+        normalised: Whether it has a normaliser that changes names of tokens.
     Raises:
         InputError: If one is damaged, or takes blanks beside it along.
     """
     found: dict[str, int] = {}
-    for token in data.get("added_tokens") or []:
-        if not isinstance(token, dict):
-            raise InputError(
-                f"expected added tokens as objects, got {str(token)[:40]!r}; the file is damaged"
-            )
+    tokens = data.get("added_tokens") or []
+    if not isinstance(tokens, list) or not all(isinstance(token, dict) for token in tokens):
+        raise InputError(
+            f"expected added tokens as objects, got {str(tokens)[:40]!r}; the file is damaged"
+        )
+    for token in tokens:
         name, number = field(token, "content", str), field(token, "id", int)
         flags = [flag for flag in ("lstrip", "rstrip", "single_word") if token.get(flag)]
-        if normalised and token.get("normalized") and not token.get("special"):
+        if normalised and token.get("normalized"):
             flags.append("normalized")
         if flags:
             raise InputError(
@@ -109,8 +110,12 @@ def merges_of(model: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> Merges
     """
     merges: dict[tuple[int, int], tuple[int, int]] = {}
     entries = field(model, "merges", list)
-    ranks = model.get(RANKS, range(len(entries)))
-    if len(ranks) != len(entries) or not all(isinstance(rank, int) for rank in ranks):
+    ranks = model.get(RANKS, [*range(len(entries))])
+    if (
+        not isinstance(ranks, list)
+        or len(ranks) != len(entries)
+        or not all(isinstance(rank, int) for rank in ranks)
+    ):
         raise InputError(
             f"expected a rank for each of {len(entries)} merges, got {str(ranks)[:40]!r}; the "
             "tokenizer's file is damaged"
