@@ -27,6 +27,7 @@ from torch.nn import functional
 from muybridge.errors import InputError
 from muybridge.nn.attention import Attention, GroupedAttention
 from muybridge.nn.cache import LayerCache
+from muybridge.nn.cross_entropy import linear_cross_entropy
 from muybridge.nn.feedforward import DenseFeedForward, FeedForward
 from muybridge.nn.latent import LatentAttention, MultiHeadLatentAttention
 from muybridge.nn.moe import Mixture, MixtureOfExperts, balance_loss
@@ -471,12 +472,12 @@ class Decoder(nn.Module):
             prediction_weight: Of the mean loss of the prediction modules (lambda).
         """
         states = self.states(tokens)
-        total = _cross_entropy(self.logits(states.hidden), targets)
+        total = linear_cross_entropy(states.hidden, self.head_weight, targets)
         routings = list(states.routings)
         for depth, (further, routing) in enumerate(
             self.predict_further(tokens, states.hidden), start=1
         ):
-            part = _cross_entropy(self.logits(further), targets[:, depth:])
+            part = linear_cross_entropy(further, self.head_weight, targets[:, depth:])
             total = total + prediction_weight / len(self.predictions) * part
             routings += [routing] if routing is not None else []
         if self.config.mixture is not None:
@@ -487,7 +488,3 @@ class Decoder(nn.Module):
     def extra_repr(self) -> str:
         """Size in parameters."""
         return f"parameters={sum(p.numel() for p in self.parameters()):,}"
-
-
-def _cross_entropy(logits: Float[Tensor, "b t v"], targets: Int[Tensor, "b t"]) -> Tensor:
-    return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
