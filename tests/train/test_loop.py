@@ -145,7 +145,7 @@ def test_a_log_drops_what_lies_after_the_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"rate": 0.0}, {"average": 1.0}, {"clip": -1.0}])
 def test_options_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
-        replace(OPTIONS, **wrong)
+        replace(OPTIONS, **wrong).check()
 
 
 KILLED = """

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from muybridge.errors import InputError
+
 __all__ = ["SIZES", "Family", "ModelOptions", "ReadingOptions", "SizeName"]
 
 Family = Literal[
@@ -34,6 +36,8 @@ class ModelOptions:
     """Blocks or recurrent layers; instead of the size's (log-linear, nlm: none; recurrent: 1)."""
     heads: int | None = None
     """Query heads; instead of the size's."""
+    inner_width: int | None = None
+    """Channels within a decoder's dense feed-forward layer; instead of its family's rule."""
     context: int = 128
     """Longest text the model sees at once, in tokens (nlm, log-linear: the history)."""
     kv_heads: int | None = None
@@ -42,6 +46,17 @@ class ModelOptions:
     """Routed experts of deepseek-v3."""
     active: int = 2
     """Of these, used by a token."""
+
+    def check(self) -> None:
+        """Refuse sizes below 1.
+
+        Raises:
+            InputError: If there is one.
+        """
+        for name in ("width", "layers", "heads", "inner_width", "context"):
+            _check_count(name, getattr(self, name))
+        for name in ("kv_heads", "experts", "active"):
+            _check_count(name, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -60,3 +75,23 @@ class ReadingOptions:
     """Windows read at once."""
     accumulate: int = 1
     """Batches of one step."""
+
+    def check(self) -> None:
+        """Refuse shares and sizes that mean nothing.
+
+        Raises:
+            InputError: If there is one.
+        """
+        if not 0 <= self.held_out < 1:
+            raise InputError(
+                f"expected a held-out share from 0 to below 1, got {self.held_out}; 0.1 is usual"
+            )
+        for name in ("vocabulary", "batch", "accumulate"):
+            _check_count(name, getattr(self, name))
+        if self.window < 0:
+            raise InputError(f"expected a window of 0 or more, got {self.window}; 0: the context")
+
+
+def _check_count(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise InputError(f"expected {name} of at least 1, got {value}; leave it out for the usual")

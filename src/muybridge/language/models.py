@@ -55,20 +55,21 @@ def make_model(family: Family, vocabulary: int, options: ModelOptions) -> nn.Mod
 
 def make_config(family: Family, vocabulary: int, options: ModelOptions) -> Any:
     """The configuration of a family at a size."""
+    options.check()
     width, layers, heads = SIZES[options.size]
     width, heads = options.width or width, options.heads or heads
     context = options.context
-    if min(width, heads, context, options.layers or 1) < 1:
-        raise InputError(
-            f"expected width, heads, layers and context of at least 1, got {width}, {heads}, "
-            f"{options.layers} and {context}; choose others"
-        )
     if family == "log-linear":
-        return MaxentConfig(vocabulary, context, rows=2**17, order=5)
+        # the table has about 2^23 numbers; 65 characters have room for 2^17 rows
+        rows = 2 ** max(10, min(17, 24 - vocabulary.bit_length()))
+        return MaxentConfig(vocabulary, context, rows=rows, order=5)
     if family == "nlm":
         return NeuralConfig(vocabulary, context, window=12, hidden=4 * width)
     if family in ("rnn", "lstm", "gru"):
-        return RecurrentConfig(vocabulary, context, width, options.layers or 1, cell=family)
+        inputs = min(width, max(32, vocabulary // 4))  # characters need few channels
+        return RecurrentConfig(
+            vocabulary, context, width, options.layers or 1, family, inputs, dropout=0.1
+        )
     size = Size(
         vocabulary,
         width,
@@ -76,6 +77,7 @@ def make_config(family: Family, vocabulary: int, options: ModelOptions) -> Any:
         heads,
         context,
         options.kv_heads,
+        options.inner_width,
         experts=options.experts,
         active=options.active,
     )

@@ -36,7 +36,7 @@ from muybridge.language.tokenizer import (
 )
 from muybridge.language.tokenizer_choice import make_tokenizer
 from muybridge.lock import locked
-from muybridge.train.loop import LAST, MODEL, Listener, TrainResult, train
+from muybridge.train.loop import LAST, MODEL, Listener, TrainResult, check_same, train
 from muybridge.train.options import CheckpointPolicy, TrainOptions
 
 __all__ = ["NeuralRun", "load_neural_run", "split_stream", "train_neural"]
@@ -130,15 +130,7 @@ def _encode(tokenizer: Tokenizer, text: str, what: str) -> Tensor:
 
 
 def split_stream(text: str, held_out: float) -> tuple[str, str]:
-    """First part to learn, the rest to validate, cut at a character.
-
-    Raises:
-        InputError: If the share is not in [0, 1).
-    """
-    if not 0 <= held_out < 1:
-        raise InputError(
-            f"expected a held-out share from 0 to below 1, got {held_out}; 0.1 is usual"
-        )
+    """First part to learn, the rest (a share from 0 to below 1) to validate, cut at a character."""
     cut = int(len(text) * (1 - held_out))
     return text[:cut], text[cut:]
 
@@ -181,11 +173,10 @@ def train_neural(
         remove_unfinished(folder, deep=False)
         learn, held = split_stream(text, reading.held_out)
         tokenizer = _tokenizer(folder, reading, learn)
-        _write_run(folder, family, size, reading, options)
+        wanted = _options(family, size, reading, options)
+        _check_options(folder, wanted)
         torch.manual_seed(options.seed)
         model: Any = make_model(family, tokenizer.size, size)
-        window = reading.window or model.config.context
-        check_memory(model, reading.batch, window, checkpoint != "none")
         if checkpoint != "none" and isinstance(model, Decoder):
             from muybridge.train.checkpointing import checkpointed
 
@@ -194,11 +185,13 @@ def train_neural(
             model,
             _encode(tokenizer, learn, "the text"),
             _encode(tokenizer, held, "the held-out text") if held else None,
-            window=window,
+            window=reading.window or model.config.context,
             batch=reading.batch,
             accumulate=reading.accumulate,
             seed=options.seed,
         )
+        check_memory(model, reading.batch, task.window, checkpoint != "none")
+        write_text(folder / RUN, json.dumps(wanted, indent=2) + "\n")
         save_tokenizer(folder / TOKENIZER, tokenizer)
         write_text(folder / CONFIG, json.dumps(config_to_json(model.config), indent=2) + "\n")
         result = train(task, options, folder, listeners=listeners, until=until)
@@ -213,23 +206,28 @@ def _tokenizer(folder: Path, reading: ReadingOptions, text: str) -> Tokenizer:
     return make_tokenizer(reading.tokenizer, text, reading.vocabulary)
 
 
-def _write_run(folder: Path, family: str, size: Any, reading: Any, options: Any) -> None:
-    """Write every option, after a look at those of a training that goes on."""
-    wanted = {
+def _options(
+    family: str, size: ModelOptions, reading: ReadingOptions, options: TrainOptions
+) -> dict[str, Any]:
+    """Every option as JSON data, each checked."""
+    for part in (size, reading, options):
+        part.check()
+    return {
         "family": family,
         "model": dataclasses.asdict(size),
         "reading": dataclasses.asdict(reading),
         "training": dataclasses.asdict(options),
     }
-    if (folder / LAST).is_file() and (folder / RUN).is_file():
-        old = read_json_object(folder / RUN)
-        for part in ("family", "model", "reading"):
-            if old.get(part) != wanted[part]:
-                raise InputError(
-                    f"expected the {part} of the training in {folder}, {old.get(part)}, got "
-                    f"{wanted[part]}; give the same, or train in a new folder"
-                )
-    write_text(folder / RUN, json.dumps(wanted, indent=2) + "\n")
+
+
+def _check_options(folder: Path, wanted: dict[str, Any]) -> None:
+    """A training that goes on has the options with which it began."""
+    if not ((folder / LAST).is_file() and (folder / RUN).is_file()):
+        return
+    old = read_json_object(folder / RUN)
+    check_same({"family": old.get("family")}, {"family": wanted["family"]}, folder / LAST)
+    for part in ("model", "reading", "training"):
+        check_same(old.get(part, {}), wanted[part], folder / LAST)
 
 
 def load_neural_run(folder: Path) -> NeuralRun:

@@ -44,7 +44,7 @@ from muybridge.train.snapshot import (
     write_snapshot,
 )
 
-__all__ = ["LAST", "MODEL", "Listener", "Task", "TrainResult", "train"]
+__all__ = ["LAST", "MODEL", "Listener", "Task", "TrainResult", "check_same", "train"]
 
 LAST, MODEL = "last.safetensors", "model.safetensors"
 Listener = Callable[[StepReport], None]
@@ -120,6 +120,7 @@ def train(
     Raises:
         InputError: If the loss is not finite, memory runs out, or the folder's training is another.
     """
+    options.check()
     average = Ema(task.model, options.average) if options.average else None
     state = _State(_optimisers(task.model, options), average)
     if (folder / LAST).is_file():
@@ -132,11 +133,13 @@ def train(
         clock = time.process_time()
         while state.step < end:
             report = _step(task, options, state, schedule, autocast)
-            report = _after(task, options, state, report, folder)
+            report = _judge(task, options, state, report, folder)
             before, clock = clock, time.process_time()
             report = dataclasses.replace(report, cpu_seconds=clock - before)
-            for listener in told:
+            for listener in told:  # the log before the checkpoint: what it has too much is dropped
                 listener(report)
+            if state.step == options.steps or state.step % options.save_every == 0:
+                write_snapshot(folder / LAST, _snapshot(task.model, options, state))
     return TrainResult(state.step, state.best, time.perf_counter() - started)
 
 
@@ -183,24 +186,22 @@ def _check_finite(value: float, what: str, step: int, where: str) -> None:
         )
 
 
-def _after(
+def _judge(
     task: Task, options: TrainOptions, state: _State, report: StepReport, folder: Path
 ) -> StepReport:
-    """Validate and write, when it is time."""
-    finished = state.step == options.steps
-    if finished or (options.evaluate_every and state.step % options.evaluate_every == 0):
-        with state.average.swap() if state.average else nullcontext():
-            task.model.eval()
-            value = task.validate()
-            task.model.train()
-            if value is None or state.best is None or value < state.best:
-                state.best = value
-                weights = {n: t.contiguous().clone() for n, t in task.model.state_dict().items()}
-                write_bytes(folder / MODEL, save(weights, {"format": "pt"}))
-        report = dataclasses.replace(report, validation=value)
-    if finished or state.step % options.save_every == 0:
-        write_snapshot(folder / LAST, _snapshot(task.model, options, state))
-    return report
+    """Validate when it is time, and keep the best weights."""
+    due = options.evaluate_every and state.step % options.evaluate_every == 0
+    if not due and state.step != options.steps:
+        return report
+    with state.average.swap() if state.average else nullcontext():
+        task.model.eval()
+        value = task.validate()
+        task.model.train()
+        if value is None or state.best is None or value < state.best:
+            state.best = value
+            weights = {n: t.contiguous().clone() for n, t in task.model.state_dict().items()}
+            write_bytes(folder / MODEL, save(weights, {"format": "pt"}))
+    return dataclasses.replace(report, validation=value)
 
 
 def _snapshot(model: nn.Module, options: TrainOptions, state: _State) -> Snapshot:
@@ -215,7 +216,7 @@ def _snapshot(model: nn.Module, options: TrainOptions, state: _State) -> Snapsho
 
 def _resume(task: Task, options: TrainOptions, state: _State, path: Path) -> None:
     snapshot = read_snapshot(path)
-    _check_same(snapshot.facts.get("options", {}), dataclasses.asdict(options), path)
+    check_same(snapshot.facts.get("options", {}), dataclasses.asdict(options), path)
     stored, wanted = snapshot.part("model"), task.model.state_dict()
     if {n: t.shape for n, t in stored.items()} != {n: t.shape for n, t in wanted.items()}:
         raise InputError(
@@ -231,8 +232,16 @@ def _resume(task: Task, options: TrainOptions, state: _State, path: Path) -> Non
     state.step, state.best, state.tokens = facts["step"], facts["best"], facts["tokens"]
 
 
-def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], path: Path) -> None:
-    """Only how often it validates and saves may change on the way."""
+def check_same(old: Mapping[str, Any], new: Mapping[str, Any], path: Path) -> None:
+    """Compare options: only how often it validates and saves may change on the way.
+
+    Args:
+        old: Of the training that goes on.
+        new: Those given.
+        path: Of its checkpoint.
+    Raises:
+        InputError: If another one differs.
+    """
     free = {"evaluate_every", "save_every"}
     for name in sorted((old.keys() | new.keys()) - free):
         if old.get(name) != new.get(name):

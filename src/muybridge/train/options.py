@@ -52,7 +52,14 @@ class TrainOptions:
     seed: int = 0
     """Of the first weights and of what is read when."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse what no training can use.
+
+        Not when it is made: the command line would bury the sentence.
+
+        Raises:
+            InputError: If a number is out of its range.
+        """
         for name, low, high in (
             ("steps", 1, math.inf), ("rate", 1e-12, 1e3), ("warmup", 0, math.inf),
             ("floor", 0, 1), ("weight_decay", 0, math.inf), ("clip", 0, math.inf),
