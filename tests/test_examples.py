@@ -146,6 +146,60 @@ def test_large_vocabulary() -> None:
     assert all(float(line.split()[-4]) < 9.5 for line in lines), "a uniform guess is 10.2"
 
 
+def test_tokens_per_character(here: Callable[..., str], tmp_path: Path) -> None:
+    """Without texts of its own; the larger vocabulary of each kind needs fewer tokens."""
+    rows = [_numbers(row)[-3:] for row in here("tokens_per_character.py", tmp_path).splitlines()]
+    for kind in (rows[1:4], rows[4:7]):
+        for language in (1, 2):
+            assert kind[0][language] > kind[1][language] > kind[2][language]
+    assert (tmp_path / "tokens_per_character.png").stat().st_size > 10_000
+
+
+def test_packing(here: Callable[..., str], tmp_path: Path) -> None:
+    lines = here("packing.py", tmp_path).splitlines()
+    padded, in_order, pooled, best = (_numbers(line)[-1] for line in lines[:4])
+    assert padded < in_order < pooled < best
+    separate, packed, mixed = _numbers(lines[4].split("one by one")[1])
+    assert packed == pytest.approx(separate, rel=1e-6)
+    assert abs(mixed / separate - 1) > 1e-4
+    assert (tmp_path / "packing.png").stat().st_size > 10_000
+
+
+def _steps(said: str) -> list[float]:
+    return [float(line.split("loss")[1]) for line in said.splitlines() if line.startswith("step")]
+
+
+def test_data_parallel_alone(here: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "text").write_text(made_text(1500))
+    first = _steps(here("data_parallel.py", tmp_path, tmp_path / "text"))
+    second = _steps(here("data_parallel.py", tmp_path, tmp_path / "text"))
+    assert len(first) == len(second) == 15
+    assert first[-1] < 0.8 * first[0]
+    assert second[0] < first[-1] + 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharded", [False, True])
+def test_data_parallel_by_two_and_then_alone(
+    here: Callable[..., str], tmp_path: Path, sharded: bool
+) -> None:
+    text = tmp_path / "text"
+    text.write_text(made_text(1500))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launch += [str(EXAMPLES / "data_parallel.py"), str(tmp_path), str(text)]
+    run = subprocess.run(
+        [*launch, *["--sharded"] * sharded],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    by_two = _steps(run.stdout) + _steps(here("data_parallel.py", tmp_path, text))
+    (tmp_path / "alone").mkdir()
+    alone = [x for _ in "ab" for x in _steps(here("data_parallel.py", tmp_path / "alone", text))]
+    assert by_two == pytest.approx(alone, abs=1e-3)
+
+
 def test_every_example_has_a_test() -> None:
     here = Path(__file__).read_text()
     assert all(path.name in here for path in EXAMPLES.glob("*.py"))
