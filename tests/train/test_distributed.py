@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch.distributed.checkpoint import CheckpointException
 from torch.nn import functional
 
 from muybridge.errors import InputError
@@ -20,6 +21,7 @@ from muybridge.train.distributed import (
     sharded,
     share_of_loss,
 )
+from muybridge.train.packing import flatten
 from tests.train.distributed_worker import STEPS, batches, learn, make_decoder, make_optimiser
 
 ROOT = Path(__file__).parents[2]
@@ -101,12 +103,47 @@ def test_one_rank_needs_nothing(tmp_path: Path) -> None:
         optimiser = make_optimiser(decoder)
         learn(decoder, optimiser, ranks, 2)
         save_distributed(tmp_path / "saved", decoder, optimiser, 2)
+        save_distributed(tmp_path / "saved", decoder, optimiser, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
     again = make_decoder()
     other = make_optimiser(again)
     assert load_distributed(tmp_path / "saved", again, other) == 2
     learn(decoder, optimiser, ranks, 2)
     learn(again, other, ranks, 2)
     assert _difference(dict(decoder.state_dict()), dict(again.state_dict())) == 0
+
+
+def test_a_broken_save_leaves_the_older_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = make_decoder()
+    optimiser = make_optimiser(decoder)
+    learn(decoder, optimiser, Ranks(), 1)
+    save_distributed(tmp_path / "saved", decoder, optimiser, 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(torch, "save", lambda *_: 1 / 0)
+        with pytest.raises(CheckpointException, match="division"):
+            save_distributed(tmp_path / "saved", decoder, optimiser, 2)
+    assert load_distributed(tmp_path / "saved", decoder, optimiser) == 1
+    save_distributed(tmp_path / "saved", decoder, optimiser, 3)
+    assert load_distributed(tmp_path / "saved", decoder, optimiser) == 3
+
+
+def test_accumulated_batches_count_by_their_tokens() -> None:
+    decoder, parts = make_decoder(), batches()
+    documents = [d.tolist() for flat in parts for d in flat.tokens[0].split(flat.lengths)]
+    whole = flatten(documents)
+    window = sum(b.predicted for b in parts)
+    assert window == whole.predicted
+    gradients = []
+    for step in (parts, [whole]):
+        decoder.zero_grad()
+        for flat in step:
+            logits = decoder(flat.tokens, lengths=flat.lengths)[0]
+            loss = functional.cross_entropy(logits, flat.targets[0])
+            share_of_loss(loss, flat.predicted, window).backward()
+        gradients.append({n: p.grad for n, p in decoder.named_parameters() if p.grad is not None})
+    assert _difference(*gradients) < 1e-6
 
 
 def test_mistakes_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ Process groups and the sharding itself are torch's.
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -118,16 +119,17 @@ def total_over_ranks(count: int) -> int:
     return int(total)
 
 
-def share_of_loss(mean_loss: Tensor, count: int) -> Tensor:
-    """What a rank must send backward so that averaged gradients are those of the whole batch.
+def share_of_loss(mean_loss: Tensor, count: int, window: int | None = None) -> Tensor:
+    """What a rank must send backward so that averaged gradients are those of the whole step.
 
     mean_r(W c_r L_r / sum c) = sum_r c_r L_r / sum c, the mean over the tokens of all W ranks.
 
     Args:
-        mean_loss: Mean over the rank's own tokens, L_r.
+        mean_loss: Mean over the tokens of one of the rank's batches, L_r.
         count: Their number, c_r.
+        window: Tokens of all batches that the rank accumulates in this step; None: of this one.
     """
-    return mean_loss * (count * _world() / total_over_ranks(count))
+    return mean_loss * (count * _world() / total_over_ranks(count if window is None else window))
 
 
 def data_parallel(model: nn.Module) -> nn.Module:
@@ -165,6 +167,25 @@ def _state(model: nn.Module, optimiser: Optimizer, step: int) -> dict[str, Any]:
     return {"model": weights, "optimiser": moments, "step": torch.tensor(step)}
 
 
+def _first() -> bool:
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def _wait() -> None:
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def _put_in_place(made: Path, folder: Path) -> None:
+    """Folders cannot be replaced at once: between two renamings the older one has another name."""
+    older = folder.with_name(f".{folder.name}.older")
+    shutil.rmtree(older, ignore_errors=True)
+    if folder.exists():
+        folder.rename(older)
+    made.rename(folder)
+    shutil.rmtree(older, ignore_errors=True)
+
+
 @contextmanager
 def _quiet_alone() -> Iterator[None]:
     """One process without a group is meant here, and no reason for torch to warn."""
@@ -176,14 +197,25 @@ def _quiet_alone() -> Iterator[None]:
 def save_distributed(folder: Path, model: nn.Module, optimiser: Optimizer, step: int) -> None:
     """Write weights, the optimiser's state and the step; every rank writes its own part.
 
+    The folder appears when all parts are written; until then an older one stays. It must be seen
+    by all ranks.
+
     Args:
-        folder: Made if absent.
+        folder: Made, or put in the place of an older one.
         model: Plain, data parallel or sharded.
         optimiser: Over its parameters, after at least one step.
         step: Steps done.
     """
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    if _first():
+        shutil.rmtree(unfinished, ignore_errors=True)
+    _wait()
     with _quiet_alone():
-        save(_state(model, optimiser, step), checkpoint_id=folder)
+        save(_state(model, optimiser, step), checkpoint_id=unfinished)
+    _wait()
+    if _first():
+        _put_in_place(unfinished, folder)
+    _wait()
 
 
 def load_distributed(folder: Path, model: nn.Module, optimiser: Optimizer) -> int:
