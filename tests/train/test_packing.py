@@ -114,6 +114,50 @@ def test_packed_loss_is_the_sum_of_separate_ones(name: str) -> None:
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["llama3", "deepseek-v3"])
+def test_the_decoders_own_loss_takes_a_flat_batch(name: str) -> None:
+    """Further predictions, too, never cross from one document into the next."""
+    config = replace(KINDS[name], deviation=0.2, predictions=2 * (name == "deepseek-v3"))
+    decoder = Decoder(config).double()
+    flat = flatten(_documents((5, 12, 4, 7, 4)))
+
+    def loss(part: FlatBatch, further: float) -> float:
+        return decoder.loss(
+            part.tokens,
+            part.targets,
+            lengths=part.lengths,
+            balance_weight=0.0,
+            prediction_weight=further,
+        ).item()
+
+    parts = [flatten([document]) for document in _documents((5, 12, 4, 7, 4))]
+    separate = sum(loss(part, 0.0) * part.predicted for part in parts) / flat.predicted
+    assert loss(flat, 0.0) == pytest.approx(separate, rel=1e-12)
+    if config.predictions:
+        one = [_further(decoder, flat, depth) for depth in (1, 2)]
+        assert loss(flat, 1.0) - loss(flat, 0.0) == pytest.approx(sum(one) / 2, rel=1e-12)
+
+
+def _further(decoder: Decoder, flat: FlatBatch, depth: int) -> float:
+    """Mean loss `depth` tokens further on, of the documents one by one."""
+    total, count = 0.0, 0
+    for tokens in flat.tokens[0].split(flat.lengths):
+        states = decoder.states(tokens[None]).hidden
+        hidden, _ = list(decoder.predict_further(tokens[None], states))[depth - 1]
+        logits, aim = decoder.logits(hidden)[0, :-1], tokens[depth + 1 :]
+        total += functional.cross_entropy(logits, aim, reduction="sum").item()
+        count += len(aim)
+    return total / count
+
+
+def test_positions_end_within_a_document() -> None:
+    config = replace(KINDS["gpt2"], context=8)
+    flat = flatten(_documents((8, 5, 8)))
+    assert Decoder(config)(flat.tokens, lengths=flat.lengths).shape[1] == 21
+    with pytest.raises(InputError, match="at most 8 tokens"):
+        Decoder(config)(torch.zeros(1, 12, dtype=torch.long), lengths=(9, 3))
+
+
 @pytest.mark.parametrize("name", ["gpt2", "llama3"])
 @pytest.mark.parametrize("left", [False, True])
 def test_flat_logits_equal_the_padded_run(name: str, left: bool) -> None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -25,89 +24,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from muybridge.errors import InputError
-from muybridge.nn.attention import Attention, GroupedAttention
+from muybridge.language.decoder_config import DecoderConfig
+from muybridge.nn.attention import Attention
 from muybridge.nn.cache import LayerCache
 from muybridge.nn.cross_entropy import linear_cross_entropy
-from muybridge.nn.feedforward import DenseFeedForward, FeedForward
+from muybridge.nn.feedforward import FeedForward
 from muybridge.nn.latent import LatentAttention, MultiHeadLatentAttention
-from muybridge.nn.moe import Mixture, MixtureOfExperts, balance_loss
-from muybridge.nn.norm import NormKind, make_norm
+from muybridge.nn.moe import MixtureOfExperts, balance_loss
+from muybridge.nn.norm import make_norm
 from muybridge.nn.position import sinusoids
 from muybridge.nn.reach import Reach, reach
-from muybridge.nn.rope import Rope, Rotation, inverse_frequencies, rotation, score_scale
+from muybridge.nn.rope import Rotation, inverse_frequencies, rotation, score_scale
 from muybridge.nn.routing import Routing, SigmoidGate
 
 __all__ = ["Block", "Decoder", "DecoderCache", "DecoderConfig", "States"]
-
-
-@dataclass(frozen=True)
-class DecoderConfig:
-    """Everything that tells one decoder from another.
-
-    Attributes:
-        vocabulary: V.
-        width: D.
-        layers: Blocks.
-        context: Longest text it is made for; learned positions allow no more.
-        attention: Grouped (MHA, GQA, MQA) or latent (MLA).
-        feedforward: The dense layer of a block.
-        mixture: Experts instead of the dense layer, from block `dense_layers` on.
-        dense_layers: Leading blocks that stay dense.
-        norm: LayerNorm (weight and bias) or RMSNorm.
-        norm_epsilon: Its epsilon.
-        norm_place: "before" each sub-layer, with one more norm at the end; or "after" the sum
-            of residual and sub-layer, as in 2017.
-        position: Learned table, sinusoids, or rotation (then `rope` is given).
-        rope: Frequencies and layout of the rotation.
-        tied: The head is the embedding.
-        window: Odd blocks see only this many tokens (GPT-3's locally banded layers).
-        predictions: Modules that predict further tokens (DeepSeek-V3: 1).
-        deviation: Standard deviation of the initial weights.
-        scale_residual: Divide the deviation of what writes into the residual by sqrt(2 layers).
-    """
-
-    vocabulary: int
-    width: int
-    layers: int
-    context: int
-    attention: GroupedAttention | LatentAttention
-    feedforward: DenseFeedForward
-    mixture: Mixture | None = None
-    dense_layers: int = 0
-    norm: NormKind = "rmsnorm"
-    norm_epsilon: float = 1e-5
-    norm_place: Literal["before", "after"] = "before"
-    position: Literal["learned", "sinusoidal", "rotary"] = "rotary"
-    rope: Rope | None = None
-    tied: bool = False
-    window: int | None = None
-    predictions: int = 0
-    deviation: float = 0.02
-    scale_residual: bool = False
-
-    def __post_init__(self) -> None:
-        latent = isinstance(self.attention, LatentAttention)
-        if (self.rope is not None) != (self.position == "rotary") or (latent and not self.rope):
-            raise InputError(
-                f"expected rope for rotary positions and for them alone, got {self.position} "
-                f"positions and {self.rope}; latent attention needs rotary ones"
-            )
-        if self.rotary_width % 2:
-            raise InputError(
-                f"expected an even number of channels to rotate, got {self.rotary_width}; "
-                "change the width of a head"
-            )
-
-    @property
-    def rotary_width(self) -> int:
-        """Channels of a head that are rotated."""
-        if isinstance(self.attention, LatentAttention):
-            return self.attention.rope_width
-        return self.attention.head_width
-
-    def mixture_of(self, layer: int) -> Mixture | None:
-        """The experts of a block; None where it is dense."""
-        return self.mixture if layer >= self.dense_layers else None
 
 
 @dataclass
@@ -413,10 +343,11 @@ class Decoder(nn.Module):
             positions = torch.arange(past, end, device=tokens.device)[None]
         if padding is not None:
             positions = (positions - padding[:, None]).clamp(min=0)
-        if self.config.position != "rotary" and end > self.config.context and lengths is None:
+        longest = end if lengths is None else max(lengths)
+        if self.config.position != "rotary" and longest > self.config.context:
             raise InputError(
                 f"expected at most {self.config.context} tokens, the context of this model, "
-                f"got {end}; shorten the text"
+                f"got {longest}; shorten the text"
             )
         return positions
 
@@ -436,7 +367,10 @@ class Decoder(nn.Module):
         return rotation(positions, frequencies, self.config.rope, dtype)
 
     def predict_further(
-        self, tokens: Int[Tensor, "b t"], hidden: Float[Tensor, "b t d"]
+        self,
+        tokens: Int[Tensor, "b t"],
+        hidden: Float[Tensor, "b t d"],
+        lengths: tuple[int, ...] | None = None,
     ) -> Iterator[tuple[Float[Tensor, "b s d"], Routing | None]]:
         """States for 2, 3, ... tokens ahead, one pair a prediction module.
 
@@ -445,13 +379,15 @@ class Decoder(nn.Module):
         Args:
             tokens: The text, whole.
             hidden: Of `states` for the same tokens.
+            lengths: Flat batch: tokens of each document, of which the last k states mean nothing.
         """
         for depth, module in enumerate(self.predictions, start=1):
             time = tokens.shape[1] - depth
-            positions = torch.arange(time, device=tokens.device)[None]
+            kept = _first(time, lengths)
+            positions = self._positions(tokens[:, :time], 0, None, kept)
             embedded = self._embed(tokens[:, depth:], positions)
             turned = self._rotation(positions, hidden.dtype)
-            over = reach(time, time)
+            over, _ = self._reaches(tokens[:, :time], 0, None, kept)
             hidden, routing = self.run_block(module, hidden[:, :time], embedded, over, turned)
             yield hidden, routing
 
@@ -460,6 +396,7 @@ class Decoder(nn.Module):
         tokens: Int[Tensor, "b t"],
         targets: Int[Tensor, "b t"],
         *,
+        lengths: tuple[int, ...] | None = None,
         balance_weight: float = 1e-4,
         prediction_weight: float = 0.3,
     ) -> Float[Tensor, ""]:
@@ -468,16 +405,18 @@ class Decoder(nn.Module):
         Args:
             tokens: The text.
             targets: The token that follows each position; -100 where none is learned.
+            lengths: Flat batch (B = 1): tokens of each document; the balance is that of the row.
             balance_weight: Of each router's balance loss (alpha).
             prediction_weight: Of the mean loss of the prediction modules (lambda).
         """
-        states = self.states(tokens)
+        states = self.states(tokens, lengths=lengths)
         total = linear_cross_entropy(states.hidden, self.head_weight, targets)
         routings = list(states.routings)
         for depth, (further, routing) in enumerate(
-            self.predict_further(tokens, states.hidden), start=1
+            self.predict_further(tokens, states.hidden, lengths), start=1
         ):
-            part = linear_cross_entropy(further, self.head_weight, targets[:, depth:])
+            aim = _further(targets, depth, lengths)
+            part = linear_cross_entropy(further, self.head_weight, aim)
             total = total + prediction_weight / len(self.predictions) * part
             routings += [routing] if routing is not None else []
         if self.config.mixture is not None:
@@ -488,3 +427,20 @@ class Decoder(nn.Module):
     def extra_repr(self) -> str:
         """Size in parameters."""
         return f"parameters={sum(p.numel() for p in self.parameters()):,}"
+
+
+def _first(time: int, lengths: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Lengths of the documents of a flat row, of which only `time` tokens are left."""
+    if lengths is None:
+        return None
+    left = [min(n, time - sum(lengths[:i])) for i, n in enumerate(lengths)]
+    return tuple(n for n in left if n > 0)
+
+
+def _further(targets: Tensor, depth: int, lengths: tuple[int, ...] | None) -> Int[Tensor, "b s"]:
+    """Targets `depth` tokens further on, where they are of the same document."""
+    if lengths is None:
+        return targets[:, depth:]
+    sizes = torch.tensor(lengths, device=targets.device)
+    document = torch.arange(len(lengths), device=targets.device).repeat_interleave(sizes)
+    return targets[:, depth:].masked_fill(document[depth:] != document[:-depth], -100)
