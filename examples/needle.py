@@ -1,7 +1,13 @@
-"""A word hidden in texts 16 times as long as trained: found with RoPE scaling, lost without."""
+"""A word hidden in texts 16 times as long as trained: found with RoPE scaling, lost without.
 
+Argument: a folder for the plot.
+"""
+
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import matplotlib as mpl
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -9,6 +15,9 @@ from torch.nn import functional
 from muybridge.language.decoder import Decoder
 from muybridge.language.families import Size, make_family
 from muybridge.nn.rope import Llama3Scaling, Rope
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
 
 CONTEXT, KINDS = 32, 16  # token 0 asks, 1 to 16 are needles, 17 to 32 hay
 
@@ -55,7 +64,16 @@ def accuracy(decoder: Decoder, length: int, factor: float | None) -> float:
 
 if __name__ == "__main__":
     trained = train(seed=0)
-    print("length   not scaled   by 8   by 16")
-    for times in (1, 2, 4, 8, 16):
-        shares = [accuracy(trained, times * CONTEXT, factor) for factor in (None, 8.0, 16.0)]
-        print(f"{times * CONTEXT:6}{shares[0]:13.2f}{shares[1]:7.2f}{shares[2]:8.2f}")
+    lengths = [times * CONTEXT for times in (1, 2, 4, 8, 16)]
+    figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
+    print("length      " + "".join(f"{length:>6}" for length in lengths))
+    for name, factor in (("not scaled", None), ("scaled by 8", 8.0), ("scaled by 16", 16.0)):
+        shares = [accuracy(trained, length, factor) for length in lengths]
+        print(f"{name:<12}" + "".join(f"{share:6.2f}" for share in shares))
+        axes.semilogx(lengths, shares, "o-", base=2, label=name)
+    axes.axhline(1 / KINDS, color="k", ls=":", label="by chance")
+    axes.axvline(CONTEXT, color="0.7", ls="--", label="trained length")
+    axes.set(xlabel="tokens", ylabel="needles found", ylim=(0, 1.04), xticks=lengths)
+    axes.set_xticklabels(lengths)
+    axes.legend(fontsize=8)
+    figure.savefig(Path(sys.argv[1]) / "needle.png", dpi=80)

@@ -123,10 +123,25 @@ def test_balance(here: Callable[..., str], tmp_path: Path) -> None:
     assert (tmp_path / "balance.png").stat().st_size > 10_000
 
 
-def test_needle(here: Callable[..., str]) -> None:
-    table = [_numbers(line) for line in here("needle.py").splitlines()[1:]]
-    assert [row[0] for row in table] == [32, 64, 128, 256, 512]
-    assert table[-1][3] > 0.9 > 0.3 > table[-1][1]
+def test_needle(here: Callable[..., str], tmp_path: Path) -> None:
+    rows = {
+        line[:12].strip(): _numbers(line[12:]) for line in here("needle.py", tmp_path).splitlines()
+    }
+    assert rows["length"] == [32, 64, 128, 256, 512]
+    assert rows["scaled by 16"][-1] > 0.9 > 0.3 > rows["not scaled"][-1]
+    assert (tmp_path / "needle.png").stat().st_size > 10_000
+
+
+def test_routing(here: Callable[..., str], tmp_path: Path) -> None:
+    lines = here("routing.py", tmp_path).splitlines()
+    alone, switch, gshard, bias, choice = (_numbers(line.split("expert:")[1])[0] for line in lines)
+    assert choice == 0.25
+    assert max(switch, gshard, bias) < 0.5 < 0.8 < alone
+    assert (tmp_path / "routing.png").stat().st_size > 10_000
+
+
+def test_sorting(here: Callable[..., str]) -> None:
+    assert "256 of 256 new texts" in here("sorting.py")
 
 
 def test_analogy(here: Callable[..., str]) -> None:
