@@ -84,7 +84,8 @@ class SentencePieceBpe:
         return len(self.pieces)
 
     @cached_property
-    def _id_of(self) -> dict[str, int]:
+    def plain_ids(self) -> dict[str, int]:
+        """Ids of characters and merged pieces: all but special ones, bytes and the unknown."""
         apart = {*self.specials.values(), *self.byte_ids, self.unknown}
         return {piece: n for n, piece in enumerate(self.pieces) if n not in apart}
 
@@ -94,7 +95,7 @@ class SentencePieceBpe:
 
     @cached_property
     def _cuttable(self) -> bool:
-        return not any(map(_INNER_BLANK.search, self._id_of))
+        return not any(map(_INNER_BLANK.search, self.plain_ids))
 
     @cached_property
     def _special_pattern(self) -> regex.Pattern[str] | None:
@@ -112,7 +113,7 @@ class SentencePieceBpe:
         return merge(symbols, self.merges)
 
     def _symbols(self, character: str) -> Sequence[int]:
-        known = self._id_of.get(character)
+        known = self.plain_ids.get(character)
         if known is not None:
             return (known,)
         if not self.byte_ids:

@@ -67,7 +67,7 @@ class FlatBatch:
     @property
     def predicted(self) -> int:
         """Tokens that are learned: what a mean loss is over."""
-        return sum(self.lengths) - len(self.lengths)
+        return int((self.targets != NO_TARGET).sum())
 
 
 @dataclass(frozen=True)
