@@ -57,8 +57,8 @@ def test_the_same_vocabulary_adds_nothing() -> None:
 
 def test_new_merges_rank_behind_old_ones() -> None:
     """By hand: the base makes bc of abc; the new ab would have taken its b."""
-    base = train_sentencepiece_bpe("a xbc ybc", 265, PieceOptions(coverage=1.0))
-    added = train_sentencepiece_bpe("xab yab c", 265, PieceOptions(coverage=1.0))
+    base = train_sentencepiece_bpe("a xbc ybc", 266, PieceOptions(coverage=1.0))
+    added = train_sentencepiece_bpe("xab yab c", 266, PieceOptions(coverage=1.0))
     both = merge_vocabularies(base, added)
     assert ("bc" in base.pieces, "ab" in both.pieces[base.size :]) == (True, True)
     spelled = [both.pieces[number] for number in both.encode("abc ab")]
