@@ -215,6 +215,18 @@ def test_data_parallel_by_two_and_then_alone(
     assert by_two == pytest.approx(alone, abs=1e-3)
 
 
+def test_chinese_llama(here: Callable[..., str], tmp_path: Path) -> None:
+    """Without texts of its own: pieces merged in need fewer bits a character."""
+    first, *rows = here("chinese_llama.py", tmp_path).splitlines()
+    before, after = _numbers(first)[-2:]
+    assert after < before / 2
+    old, drawn, mean = (_numbers(row.split(":")[1]) for row in rows)
+    assert len(old) == 5
+    assert max(drawn[-1], mean[-1]) < old[-1]
+    assert mean[-1] < mean[0]
+    assert (tmp_path / "chinese_llama.png").stat().st_size > 10_000
+
+
 def test_every_example_has_a_test() -> None:
     here = Path(__file__).read_text()
     assert all(path.name in here for path in EXAMPLES.glob("*.py"))

@@ -1,5 +1,8 @@
 """Templates letter by letter, and targets that begin and end where the answers do."""
 
+import itertools
+import random
+
 import pytest
 import torch
 from torch.nn import functional
@@ -8,6 +11,7 @@ from muybridge.errors import InputError
 from muybridge.language.bpe_train import train_byte_bpe
 from muybridge.language.decoder import Decoder
 from muybridge.language.families import Size, make_family
+from muybridge.language.generate import SamplingOptions, generate
 from muybridge.language.instruction import (
     Segment,
     alpaca,
@@ -137,6 +141,39 @@ def test_logits_of_the_prompt_get_no_gradient() -> None:
     functional.cross_entropy(logits, torch.tensor(example.targets)).backward()
     touched = logits.grad.abs().sum(1) > 0
     assert touched.tolist() == [False, False, True, True, True, False]
+
+
+TASKS = {"first": lambda w: w[0], "last": lambda w: w[1], "upper": lambda w: w[0].upper()}
+
+
+def _questions(words: list[str]) -> list[tuple[Segment, str]]:
+    return [
+        (Segment(f"Q: {task} {word} A:"), f" {answer(word)}")
+        for word in words
+        for task, answer in TASKS.items()
+    ]
+
+
+def test_instructions_are_followed_on_unseen_words() -> None:
+    """Truth: the answer follows from instruction and word; a guess of the letter is 1 of 12."""
+    draw = random.Random(1)
+    words = ["".join(pair) for pair in itertools.product("abcdefghijkl", repeat=2)]
+    draw.shuffle(words)
+    asked, seen = _questions(words[:30]), _questions(words[30:])
+    examples = [encode_example(BYTES, [q, Segment(a, learned=True)], end=2) for q, a in seen]
+    torch.manual_seed(1)
+    decoder = Decoder(make_family("llama2", Size(128, 64, 2, 4, 64)))
+    optimiser = torch.optim.AdamW(decoder.parameters(), 4e-3)
+    for _ in range(300):
+        optimiser.zero_grad()
+        decoder.loss(*pad_examples(draw.sample(examples, 32))).backward()
+        optimiser.step()
+    prompts = [BYTES.encode(question.text) for question, _ in asked]
+    made = generate(decoder.eval(), prompts, 3, SamplingOptions(temperature=0.0), stop=2)
+    right = sum(
+        ids == [*BYTES.encode(answer), 2] for ids, (_, answer) in zip(made, asked, strict=True)
+    )
+    assert right > len(asked) / 2
 
 
 def test_what_cannot_be_learned_is_told() -> None:
