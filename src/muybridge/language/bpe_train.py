@@ -97,35 +97,39 @@ class PairCounts:
                 self._where[pair].add(index)
 
     def join(self, pair: Pair, joined: int) -> set[Pair]:
-        """Join a pair in all words; returns the pairs that have become more frequent."""
-        gained = set()
+        """Join a pair in all words; returns the pairs that may have become more frequent."""
+        gained: set[Pair] = set()
         for index in self._where.pop(pair):
-            old, weight = self.words[index], self.weights[index]
-            new = self.words[index] = _join(old, pair, joined)
-            if len(new) == len(old):
-                continue  # another merge has taken the pair apart
-            for each in pairwise(old):
-                self.count[each] -= weight
-            for each in pairwise(new):
-                self.count[each] += weight
-                if joined in each:
-                    self._where[each].add(index)
-                    gained.add(each)
+            before, after = self._join_in(index, pair, joined)
+            fresh = {(symbol, joined) for symbol in before} | {(joined, s) for s in after}
+            for each in fresh:
+                self._where[each].add(index)
+            gained |= fresh
         return gained
 
-
-def _join(word: Sequence[int], pair: Pair, joined: int) -> list[int]:
-    result, place = [], 0
-    first, second = pair
-    last = len(word) - 1
-    while place <= last:
-        if word[place] == first and place < last and word[place + 1] == second:
-            result.append(joined)
-            place += 2
-        else:
-            result.append(word[place])
+    def _join_in(self, index: int, pair: Pair, joined: int) -> tuple[list[int], list[int]]:
+        """Join a pair in one word; returns what then stands before and after the new symbol."""
+        word, weight, count = self.words[index], self.weights[index], self.count
+        first, second = pair
+        before, after, place = [], [], 0
+        while place < len(word) - 1:
+            if word[place] != first or word[place + 1] != second:
+                place += 1
+                continue
+            word[place : place + 2] = [joined]
+            count[pair] -= weight
+            if place:
+                left = word[place - 1]
+                count[left, first] -= weight
+                count[left, joined] += weight
+                before.append(left)
             place += 1
-    return result
+            if place < len(word):
+                right = word[place]
+                count[second, right] -= weight
+                count[joined, right] += weight
+                after.append(right)
+        return before, after
 
 
 def learn_merges(
