@@ -21,6 +21,7 @@ THEIRS = {
     "silu": functional.silu,
     "softplus": functional.softplus,
     "mish": functional.mish,
+    "relu_squared": lambda x: functional.relu(x).square(),
 }
 POINTS = torch.cat((torch.linspace(-12, 12, 481), torch.tensor([-90.0, -1e-8, 1e-8, 90.0])))
 
@@ -43,18 +44,26 @@ def test_the_kernel_is_the_formula(name: str) -> None:
 
 
 def test_prelu_is_torchs() -> None:
-    x, slope = torch.randn(5, 3, requires_grad=True), torch.tensor([0.1, 0.2, -0.3])
-    mine = activation.prelu(x, slope)
-    torch.testing.assert_close(mine, functional.prelu(x, slope))
+    found = []
+    for prelu in (activation.prelu, functional.prelu):
+        x = torch.linspace(-3, 3, 15).view(5, 3).requires_grad_()
+        slope = torch.tensor([0.1, 0.2, -0.3], requires_grad=True)
+        y = prelu(x, slope)
+        y.square().sum().backward()
+        found.append((y, x.grad, slope.grad))
+    torch.testing.assert_close(*found, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", GATED)
 def test_gated_units_halve_the_channels(name: str) -> None:
-    x = torch.randn(4, 10, dtype=torch.float64)
+    x = torch.randn(4, 10, dtype=torch.float64, requires_grad=True)
     gates = {"glu": torch.sigmoid, "reglu": functional.relu, "geglu": functional.gelu,
              "swiglu": functional.silu}  # fmt: skip
     expected = x[:, :5] * gates[name](x[:, 5:])
-    torch.testing.assert_close(GATED[name](x), expected, rtol=1e-6, atol=1e-6)
+    made = GATED[name](x)
+    torch.testing.assert_close(made, expected, rtol=1e-6, atol=1e-6)
+    slopes = [torch.autograd.grad(y.square().sum(), x)[0] for y in (made, expected)]
+    torch.testing.assert_close(*slopes, rtol=1e-6, atol=1e-6)
     if name == "glu":
         torch.testing.assert_close(GATED[name](x), functional.glu(x))
 
