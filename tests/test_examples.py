@@ -114,6 +114,15 @@ def test_activations(here: Callable[..., str], tmp_path: Path) -> None:
         assert 10_000 < (tmp_path / name).stat().st_size < 120_000
 
 
+def test_perceptron(here: Callable[..., str], tmp_path: Path) -> None:
+    lines = here("perceptron.py", tmp_path).splitlines()
+    for _, made, most in map(_numbers, lines[:6]):
+        assert 0 < made <= most
+    assert lines[-1] == "xor: learned never"
+    assert "never" not in lines[-2] + lines[-3]
+    assert (tmp_path / "perceptron.png").stat().st_size > 10_000
+
+
 def test_balance(here: Callable[..., str], tmp_path: Path) -> None:
     free, first, last = (
         float(line.split("MaxVio ")[-1].split(": ")[-1].split()[0])
