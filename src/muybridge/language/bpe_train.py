@@ -169,15 +169,16 @@ def learn_merges(
     heapify(queue)
     while queue and len(tokens) < vocabulary:
         negative, _, pair = heappop(queue)
-        if counts.count[pair] != -negative:
-            for entry in entries([pair]):
-                heappush(queue, entry)
-            continue
-        text = tokens[pair[0]] + tokens[pair[1]]
-        joined = known.setdefault(text, len(tokens))
-        if joined == len(tokens):
-            tokens.append(text)
-        merges.append((pair, joined))
-        for entry in entries(counts.join(pair, joined)):
+        changed = {
+            pair
+        }  # its count was that of an earlier step, and it goes back with the true one
+        if counts.count[pair] == -negative:
+            text = tokens[pair[0]] + tokens[pair[1]]
+            joined = known.setdefault(text, len(tokens))
+            if joined == len(tokens):
+                tokens.append(text)
+            merges.append((pair, joined))
+            changed = counts.join(pair, joined)
+        for entry in entries(changed):
             heappush(queue, entry)
     return merges
