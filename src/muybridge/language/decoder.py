@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -150,6 +151,18 @@ class Prediction(nn.Module):
 BlockRunner = Callable[..., tuple[Tensor, Routing | None]]
 
 
+class Step(Protocol):
+    """One more token of a single text, read without `Decoder.forward` (see `decode_step`)."""
+
+    def __call__(self, token: int, cache: DecoderCache) -> Tensor:
+        """Logits of the next token, (V)."""
+        ...
+
+    def current(self, decoder: Decoder) -> bool:
+        """Whether it still reads the weights of `decoder`."""
+        ...
+
+
 def _run(block: nn.Module, *arguments: object) -> tuple[Tensor, Routing | None]:
     return block(*arguments)
 
@@ -167,6 +180,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.run_block: BlockRunner = _run  # a trainer may checkpoint or count here
+        self.step: Step | None = None  # set by turn_for_decoding and quantise_int8
         self.embedding = nn.Embedding(config.vocabulary, config.width)
         if config.position == "learned":
             self.position = nn.Embedding(config.context, config.width)
@@ -286,7 +300,9 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Float[Tensor, "b t d"]) -> Float[Tensor, "b t v"]:
         """The head."""
-        return functional.linear(hidden, self.head_weight)
+        if hasattr(self, "head"):
+            return self.head(hidden)
+        return functional.linear(hidden, self.embedding.weight)
 
     def states(
         self,

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from muybridge.errors import InputError
+from muybridge.language.decode_step import turn_for_decoding
 from muybridge.language.decoder import Decoder, DecoderCache
 
 __all__ = [
@@ -88,18 +89,6 @@ class BeamOptions:
     def __post_init__(self) -> None:
         if self.beams < 1:
             raise InputError(f"expected at least one beam, got {self.beams}; use 1 for greedy")
-
-
-@torch.no_grad()
-def turn_for_decoding(decoder: Decoder) -> None:
-    """Store every matrix by columns: a product with one row then reads it at twice the speed.
-
-    Values and shapes stay, and files are written as ever. MKL's float32 product of one row with a
-    (32000, 288) matrix reads 13 GB/s by rows and 29 GB/s by columns; training is unaffected.
-    """
-    matrices = [m.weight for m in decoder.modules() if isinstance(m, nn.Linear)]
-    for weight in (*matrices, decoder.head_weight):
-        weight.data = weight.data.T.contiguous().T
 
 
 def filter_logits(
@@ -194,7 +183,8 @@ def generate(
     """Continue every prompt by at most `new_tokens` tokens.
 
     Args:
-        decoder: In evaluation mode; latent attention is fastest with `decoder.absorb()`.
+        decoder: In evaluation mode; a single text is fastest after `turn_for_decoding(decoder)`,
+            latent attention with `decoder.absorb()`.
         prompts: Token ids, of any lengths; none empty.
         new_tokens: At most so many.
         options: How to draw; None: as the model says, temperature 1.
@@ -210,6 +200,8 @@ def generate(
     start = seen.shape[1]
     draws = torch.Generator(seen.device).manual_seed(options.seed)
     cache, logits = _begin(decoder, (seen, padding), start + new_tokens)
+    if decoder.step is not None and not decoder.step.current(decoder):
+        decoder.step = None  # the model was moved or converted since
     done = torch.zeros_like(padding, dtype=torch.bool)
     for step in range(new_tokens):
         token = _draw(filter_logits(logits, options, seen, padding), options, draws)
@@ -219,8 +211,15 @@ def generate(
         done |= token == (-1 if stop is None else stop)
         if done.all() or step == new_tokens - 1:
             break
-        logits = decoder(token[:, None], cache=cache)[:, -1].float()
+        logits = _next(decoder, token, cache)
     return [_until(row, stop) for row in seen[:, start:].tolist()]
+
+
+def _next(decoder: Decoder, token: Int[Tensor, "b"], cache: DecoderCache) -> Tensor:
+    """Logits after one more token of each text."""
+    if decoder.step is not None and len(token) == 1:
+        return decoder.step(int(token), cache)[None].float()
+    return decoder(token[:, None], cache=cache)[:, -1].float()
 
 
 def _draw(logits: Tensor, options: SamplingOptions, draws: torch.Generator) -> Int[Tensor, "b"]:
