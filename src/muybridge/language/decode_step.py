@@ -176,6 +176,7 @@ class DecodeStep:
         """Whether the decoder's weights still lie where this step reads them."""
         return self._places == _places(decoder)
 
+    @torch.inference_mode()
     def __call__(self, token: int, cache: DecoderCache) -> Float[Tensor, "v"]:
         """Read a token, leave its keys and values in the cache, and predict the next one.
 
