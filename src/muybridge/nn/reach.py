@@ -23,6 +23,8 @@ from torch.nn import functional
 
 __all__ = ["Reach", "attend", "causal_mask", "document_mask", "reach"]
 
+SHORT = 512  # tokens up to which training in bfloat16 on a CPU holds the whole matrix of scores
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -99,6 +101,43 @@ def _attend_documents(
     return torch.cat(parts, dim=2)
 
 
+def _half(device: torch.device) -> torch.dtype | None:
+    """The type that autocast would use, if it is on."""
+    on = torch.is_autocast_enabled(device.type)
+    return torch.get_autocast_dtype(device.type) if on else None
+
+
+def _trains_short_half(q: Float[Tensor, "b h t k"]) -> bool:
+    """Whether the whole matrix of scores is the faster way: see `_attend_short`."""
+    dtype = _half(q.device) or q.dtype
+    short = 1 < q.shape[2] <= SHORT
+    return short and dtype == torch.bfloat16 and q.device.type == "cpu" and q.requires_grad
+
+
+def _attend_short(
+    q: Float[Tensor, "b h t k"],
+    k: Float[Tensor, "b g t k"],
+    v: Float[Tensor, "b g t v"],
+    scale: float,
+) -> Float[Tensor, "b h t v"]:
+    """Causal attention by two products, which on a CPU in bfloat16 train twice as fast.
+
+    Forward and backward of 4 x 12 heads, 256 tokens, 64 channels take 15 ms; torch's kernel, whose
+    small products do not reach the bfloat16 units at full speed, 35. Scores are rounded to
+    bfloat16, as in the eager attention of Hugging Face, and the T x T weights are kept.
+    """
+    dtype = _half(q.device) or q.dtype
+    with torch.autocast(q.device.type, enabled=False):
+        share = q.shape[1] // k.shape[1]
+        k, v = (
+            x.to(dtype).repeat_interleave(share, 1) if share > 1 else x.to(dtype) for x in (k, v)
+        )
+        time = q.shape[2]
+        future = torch.full((time, time), -torch.inf, dtype=dtype, device=q.device).triu(1)
+        scores = (q * scale).to(dtype) @ k.mT + future
+        return scores.softmax(-1) @ v
+
+
 def attend(
     q: Float[Tensor, "b h t k"],
     k: Float[Tensor, "b g s k"],
@@ -114,6 +153,8 @@ def attend(
     """
     if over.lengths is not None:
         return _attend_documents(q, k, v, over, scale)
+    if over.causal and over.mask is None and _trains_short_half(q):
+        return _attend_short(q, k, v, scale)
     return functional.scaled_dot_product_attention(
         q,
         k,
