@@ -95,6 +95,24 @@ def test_changed_weights_are_seen_and_moved_ones_end_the_step() -> None:
     assert other.step is None
 
 
+def test_training_after_decoding_is_training() -> None:
+    """Fused AdamW runs over memory: matrices side by side in a table would be mixed up."""
+    plain, turned = _make("llama1"), _make("llama1")
+    turn_for_decoding(turned)
+    generate(turned, [PROMPT], 3, GREEDY)
+    tokens = torch.tensor([PROMPT])
+    for decoder in (plain, turned):
+        decoder.train()
+        optimiser = torch.optim.AdamW(decoder.parameters(), lr=0.01, fused=True)
+        for _ in range(3):
+            optimiser.zero_grad()
+            decoder.loss(tokens[:, :-1], tokens[:, 1:]).backward()
+            optimiser.step()
+    assert turned.step is None
+    for a, b in zip(plain.parameters(), turned.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
 @pytest.mark.parametrize("name", ["transformer", "deepseek-v3"])
 def test_other_decoders_go_on_as_before(name: str) -> None:
     decoder = _make(name).double()

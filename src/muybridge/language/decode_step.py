@@ -39,18 +39,20 @@ def turn_for_decoding(decoder: Decoder) -> None:
     """Store every matrix by columns, those that read the same input behind one another.
 
     Values and shapes stay, and files are written as ever; `generate` then runs `DecodeStep` where
-    it can. Call it before an optimiser is made, or not at all: the moments of a fused optimiser
-    would keep the old order.
+    it can. The decoder is put in evaluation mode; `decoder.train()` undoes all, because torch's
+    fused optimisers step over memory and would mix matrices that lie side by side.
     """
+    decoder.eval()
+    serves = DecodeStep.serves(decoder)
     rest = {id(m): m for m in decoder.modules() if isinstance(m, nn.Linear)}
-    for module in decoder.modules():
+    for module in decoder.modules() if serves else ():
         for group in _groups(module):
             if all(isinstance(m, nn.Linear) for m in group):
                 _fuse([rest.pop(id(m)).weight for m in group])
     for weight in (*(m.weight for m in rest.values()), decoder.head_weight):
         if not weight.T.is_contiguous():
             weight.data = weight.data.T.contiguous().T
-    decoder.step = DecodeStep(decoder) if DecodeStep.serves(decoder) else None
+    decoder.step = DecodeStep(decoder) if serves else None
 
 
 def _groups(module: nn.Module) -> list[list[nn.Module]]:

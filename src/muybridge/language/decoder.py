@@ -249,6 +249,14 @@ class Decoder(nn.Module):
             elif name.endswith(".bias"):
                 nn.init.zeros_(parameter)
 
+    def train(self, mode: bool = True) -> Decoder:
+        """Training or evaluation mode; training needs the matrices as they were made."""
+        if mode and self.step is not None:
+            self.step = None
+            for parameter in self.parameters():
+                parameter.data = parameter.data.contiguous()
+        return super().train(mode)
+
     @property
     def head_weight(self) -> Float[Tensor, "v d"]:
         """What turns states into logits: the head's own matrix, or the embedding."""
