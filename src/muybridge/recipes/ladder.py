@@ -15,7 +15,7 @@ __all__ = ["ladder"]
 
 # Small decoders learn most from a minute with orthogonal updates and a mean of the last weights.
 DECODER = TrainOptions(
-    steps=2000,
+    steps=1000,
     rate=3e-3,
     warmup=50,
     schedule="linear",
@@ -29,7 +29,7 @@ DECODER = TrainOptions(
     evaluate_every=500,
     save_every=500,
 )
-OLDER = TrainOptions(steps=2000, weight_decay=0.0, beta2=0.99, evaluate_every=500, save_every=500)
+OLDER = TrainOptions(average=0.999, floor=0.05, evaluate_every=500, save_every=500)
 
 
 def ladder(effort: float = 1.0) -> tuple[Rung, ...]:
@@ -41,40 +41,42 @@ def ladder(effort: float = 1.0) -> tuple[Rung, ...]:
     return (
         Rung("3-gram", "ngram", order=3),
         Rung("5-gram", "ngram", order=5),
+        Rung("7-gram", "ngram", order=7),
         *(_shorter(rung, effort) for rung in (*_older(), *_decoders())),
     )
 
 
 def _older() -> tuple[Rung, ...]:
-    recurrent = ModelOptions(width=256, layers=1, context=64)
-    windows = ReadingOptions(batch=12)
+    windows = ReadingOptions(batch=32)
+    log_linear = replace(OLDER, steps=1500, rate=1e-2, average=0.998, floor=0.0, weight_decay=0.0)
+    nlm = replace(OLDER, steps=4000, rate=4e-3, floor=0.0, weight_decay=0.01)
+    size = ModelOptions(context=64)
     return (
-        Rung(
-            "log-linear",
-            "log-linear",
-            model=ModelOptions(context=64),
-            reading=windows,
-            training=replace(OLDER, rate=2e-2),
-        ),
-        Rung(
-            "nlm",
-            "nlm",
-            model=ModelOptions(context=64, width=128),
-            reading=windows,
-            training=replace(OLDER, rate=2e-3),
-        ),
-        Rung("rnn", "rnn", model=recurrent, reading=windows, training=replace(OLDER, rate=1e-3)),
-        Rung("gru", "gru", model=recurrent, reading=windows, training=replace(OLDER, rate=2e-3)),
-        Rung("lstm", "lstm", model=recurrent, reading=windows, training=replace(OLDER, rate=2e-3)),
+        Rung("log-linear", "log-linear", model=size, reading=windows, training=log_linear),
+        Rung("nlm", "nlm", model=size, reading=windows, training=nlm),
+        _recurrent("rnn", 6000, 2e-3),
+        _recurrent("gru", 5000, 3e-3),
+        _recurrent("lstm", 6000, 4e-3),
     )
 
 
+def _recurrent(family: Family, steps: int, rate: float) -> Rung:
+    size = ModelOptions(width=256, context=128)
+    training = replace(OLDER, steps=steps, rate=rate)
+    return Rung(family, family, model=size, reading=ReadingOptions(batch=16), training=training)
+
+
 def _decoders() -> tuple[Rung, ...]:
-    return tuple(_decoder(family) for family in ("gpt2", "llama3", "deepseek-v3"))
-
-
-def _decoder(family: Family) -> Rung:
+    """As many multiplied parameters a token, and the same windows in the same order."""
     size = ModelOptions(width=128, layers=4, heads=4, context=128)
+    return (
+        _decoder("gpt2", size),
+        _decoder("llama3", size),
+        _decoder("deepseek-v3", replace(size, inner_width=1024)),
+    )
+
+
+def _decoder(family: Family, size: ModelOptions) -> Rung:
     return Rung(family, family, model=size, reading=ReadingOptions(batch=16), training=DECODER)
 
 
