@@ -14,7 +14,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "muybridge"
 FILES = sorted(SOURCE.rglob("*.py"))
 VALUE = "<value>"  # stands for what is only known at run time
-OTHERS = {"no-deps", "no-browser"}  # of pip; tyro's negation of a flag
+OTHERS = {"no-deps", "no-browser", "nproc-per-node"}  # of pip; tyro's negation of a flag; torchrun
+OPTIONS = ("language/model_options.py", "train/options.py")  # of commands, outside their room
 SAYS_WHAT_CAME = (" got ", " found ")
 
 
@@ -77,7 +78,7 @@ def test_errors_say_what_was_expected_what_came_and_what_to_do(path: Path) -> No
 def test_options_that_are_advised_exist() -> None:
     """A sentence such as "give --grid 2x2" must name an option of some command."""
     known = {"help", "version"}
-    for path in (SOURCE / "cli").glob("*.py"):
+    for path in (*(SOURCE / "cli").glob("*.py"), *(SOURCE / name for name in OPTIONS)):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 known.add(node.target.id.replace("_", "-"))

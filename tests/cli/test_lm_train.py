@@ -178,6 +178,21 @@ def test_a_prompt_longer_than_the_context(run: Path, capsys: pytest.CaptureFixtu
     assert "at most 16 tokens" in said
 
 
+def test_eight_bits_write_too(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["lm", "generate", str(run), "--prompt", "w1 ", "--longest", "9", "--temperature", "0"]
+    main([*words, "--int8"])
+    assert len(capsys.readouterr().out) == len("w1 ") + 9 + 1
+
+
+def test_eight_bits_are_for_decoders(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(train(corpus, tmp_path / "gru", "gru"))
+    assert "--int8" in refused(["lm", "generate", str(tmp_path / "gru"), "--int8"], capsys)
+    main(["lm", "train", "--data", str(corpus), "--out", str(tmp_path / "ngram")])
+    assert "--int8" in refused(["lm", "generate", str(tmp_path / "ngram"), "--int8"], capsys)
+
+
 def _damage(name: str, folder: Path) -> None:
     """One way to spoil a run."""
     weights, config = folder / "model.safetensors", folder / "config.json"

@@ -67,12 +67,15 @@ class Generate:
     """Draw from tokens at least this likely, relative to the best (neural models)."""
     repetition_penalty: float = 1.0
     """Above 1, tokens that occurred become less likely (neural models)."""
+    int8: bool = False
+    """Round a decoder's weights to 8 bits, which writes faster."""
     seed: int = 0
     """The same seed gives the same texts."""
 
     def run(self) -> None:
         """Print the texts, one a line."""
         run = _load(self.model)
+        _prepare(run, self.int8)
         for number in range(self.count):
             print(_write_on(run, self, self.seed + number))
 
@@ -86,6 +89,16 @@ def _load(path: Path) -> Any:
     from muybridge.language.neural_run import load_neural_run
 
     return load_neural_run(path)
+
+
+def _prepare(run: Any, int8: bool) -> None:
+    from muybridge.errors import InputError
+    from muybridge.language.ngram_run import NgramRun
+
+    if not isinstance(run, NgramRun):
+        run.prepare(int8)
+    elif int8:
+        raise InputError("expected a neural model for --int8, got an n-gram model; leave it out")
 
 
 def _write_on(run: Any, wish: Generate, seed: int) -> str:

@@ -128,7 +128,7 @@ def _write(folder: Path, results: list[Result]) -> None:
     write_text(folder / "ladder.json", json.dumps([asdict(r) for r in results], indent=2) + "\n")
     console.print(f"\nwrote {folder / 'ladder.json'}")
     try:
-        from muybridge.language.ladder_plot import plot_ladder
+        from muybridge.studio.ladder_plot import plot_ladder
     except ImportError:
         console.print("no picture: pip install 'muybridge\\[plots]' for it")
         return
