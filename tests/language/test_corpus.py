@@ -78,7 +78,7 @@ def test_no_words_are_refused() -> None:
         (b" \n\n", "empty"),
         (b"a\0b", "binary"),
         (b"caf\xe9", "0xe9 at 3"),
-        (gzip.compress(b"hello " * 50)[:-9], "gzip"),
+        (gzip.compress(b"hello " * 50, mtime=0)[:-9], "gzip"),
         (b"\x1f\x8b\x08broken", "gzip"),
     ],
 )
