@@ -35,9 +35,13 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command += ["--nproc-per-node", "2", "-m", "tests.train.distributed_worker", str(folder)]
     path = os.pathsep.join((str(ROOT), str(ROOT / "src")))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
+    for _ in range(2):
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+            timeout=120,
+        )  # fmt: skip
+        if "SIGABRT" not in done.stderr:  # seen once in gloo itself, never in our Python
+            break
     assert done.returncode == 0, done.stderr
     return folder
 
