@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from muybridge.errors import InputError
 from muybridge.language.decoder_folder import config_to_json, part_from_json
-from muybridge.language.maxent import HashedMaxent, LogLinear, MaxentConfig, ngram_templates
+from muybridge.language.maxent import LogLinear, ngram_templates
+from muybridge.language.maxent_hashed import HashedMaxent, MaxentConfig
 from muybridge.language.maxent_train import Fit, fit_gis, fit_iis, fit_sgd
 
 TEXT = np.random.default_rng(0).integers(0, 4, 200).tolist()

@@ -20,7 +20,7 @@ from torch import Tensor
 from muybridge.atomic import write_bytes, write_text
 from muybridge.errors import InputError
 from muybridge.language.decoder import Decoder, DecoderConfig
-from muybridge.language.maxent import MaxentConfig
+from muybridge.language.maxent_hashed import MaxentConfig
 from muybridge.language.neural import NeuralConfig
 from muybridge.language.recurrent import RecurrentConfig
 from muybridge.nn.attention import GroupedAttention

@@ -21,7 +21,7 @@ from muybridge.errors import InputError
 from muybridge.language.counts import count_decoder
 from muybridge.language.decoder import DecoderConfig
 from muybridge.language.decoder_folder import read_json_object
-from muybridge.language.maxent import MaxentConfig
+from muybridge.language.maxent_hashed import MaxentConfig
 from muybridge.language.model_options import Family, ModelOptions, ReadingOptions
 from muybridge.language.neural_run import split_stream, train_neural
 from muybridge.language.ngram_run import save_run, train_ngram

@@ -24,7 +24,7 @@ from muybridge.language.decoder_folder import (
     read_tensors,
 )
 from muybridge.language.families import Size, make_family
-from muybridge.language.maxent import HashedMaxent, MaxentConfig
+from muybridge.language.maxent_hashed import HashedMaxent, MaxentConfig
 from muybridge.language.model_options import SIZES, Family, ModelOptions
 from muybridge.language.neural import NeuralConfig, NeuralModel
 from muybridge.language.recurrent import RecurrentConfig, RecurrentModel
