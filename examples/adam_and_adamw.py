@@ -41,7 +41,7 @@ axes.loglog(scale, coupled, "s-", label="Adam + L2")
 axes.loglog(scale, coupled[0] / scale, "k:", label="1 / √v")
 axes.set(xlabel="size of the gradients, √v", ylabel=f"lost in {STEPS} steps")
 axes.legend(fontsize=8)
-figure.savefig(Path(sys.argv[1]) / "adam_and_adamw.png", dpi=80)
+figure.savefig(Path((*sys.argv, ".")[1]) / "adam_and_adamw.png", dpi=80)
 for i in (0, 4, 8, 12):
     print(
         f"gradients of {float(scale[i]):6.0f}: AdamW takes {float(decoupled[i]):.2e}, "

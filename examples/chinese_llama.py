@@ -85,4 +85,4 @@ for name, tokenizer, model in (
     axes.plot([STEPS // 4 * part for part in range(5)], found, "o-", label=name)
 axes.set(xlabel="steps of 1,024 tokens of Chinese", ylabel="bits a character, held out")
 axes.legend(fontsize=8)
-figure.savefig(Path(sys.argv[1]) / "chinese_llama.png", dpi=80)
+figure.savefig(Path((*sys.argv, ".")[1]) / "chinese_llama.png", dpi=80)

@@ -30,4 +30,4 @@ for steps in (2, 10, 50):
 axes.plot(x, powers @ best, "k--", label="least squares")
 axes.set(xlabel="x, half turns")
 axes.legend(fontsize=8)
-figure.savefig(Path(sys.argv[1]) / "cubic_fit.png", dpi=80)
+figure.savefig(Path((*sys.argv, ".")[1]) / "cubic_fit.png", dpi=80)

@@ -76,4 +76,4 @@ if __name__ == "__main__":
     axes.set(xlabel="tokens", ylabel="needles found", ylim=(0, 1.04), xticks=lengths)
     axes.set_xticklabels(lengths)
     axes.legend(fontsize=8)
-    figure.savefig(Path(sys.argv[1]) / "needle.png", dpi=80)
+    figure.savefig(Path((*sys.argv, ".")[1]) / "needle.png", dpi=80)

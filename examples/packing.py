@@ -52,7 +52,7 @@ for axes, (name, rows) in zip(grid, ways.items(), strict=True):
             start += size
     axes.set(title=f"{name}: {fill:.0%}", xlabel="tokens", yticks=[], xlim=(0, ROOM))
     axes.set_ylim(59.6, -0.6)
-figure.savefig(Path(sys.argv[1]) / "packing.png", dpi=80)
+figure.savefig(Path((*sys.argv, ".")[1]) / "packing.png", dpi=80)
 
 torch.manual_seed(0)
 decoder = Decoder(make_family("llama3", Size(VOCABULARY, 64, 2, 4, ROOM)))

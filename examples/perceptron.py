@@ -45,4 +45,4 @@ for name, truth in {
     right.plot(range(1, len(training.errors) + 1), training.errors, "o-", ms=3, label=name)
 right.set(xlabel="pass over the four corners", ylabel="mistakes in it", yticks=range(5))
 right.legend(fontsize=8)
-figure.savefig(Path(sys.argv[1]) / "perceptron.png", dpi=80)
+figure.savefig(Path((*sys.argv, ".")[1]) / "perceptron.png", dpi=80)

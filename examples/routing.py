@@ -58,4 +58,4 @@ if __name__ == "__main__":
         axes.title.set_fontsize(9)
         axes.set_ylim(0, 1)
     grid[0].set_ylabel("share of the work")
-    figure.savefig(Path(sys.argv[1]) / "routing.png", dpi=80)
+    figure.savefig(Path((*sys.argv, ".")[1]) / "routing.png", dpi=80)

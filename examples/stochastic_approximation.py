@@ -59,4 +59,4 @@ for batch in (1, 5, 50, 100):
     right.semilogy(off.clamp(min=1e-3), label=f"batch {batch}")
 right.set(xlabel="steps of 0.05", ylabel="distance to the minimum")
 right.legend(fontsize=8)
-figure.savefig(Path(sys.argv[1]) / "stochastic_approximation.png", dpi=80)
+figure.savefig(Path((*sys.argv, ".")[1]) / "stochastic_approximation.png", dpi=80)

@@ -74,4 +74,4 @@ axes.set(xscale="log", xlabel="tokens in the vocabulary", ylabel="tokens a chara
 axes.set_xticks(sizes, [f"{size:,}" for size in sizes], minor=False)
 axes.minorticks_off()
 axes.legend(fontsize=8)
-figure.savefig(Path(sys.argv[1]) / "tokens_per_character.png", dpi=80)
+figure.savefig(Path((*sys.argv, ".")[1]) / "tokens_per_character.png", dpi=80)

@@ -85,4 +85,4 @@ for axes, title in zip(panels, ("before training", f"after {STEPS} steps"), stri
     axes.legend(fontsize=7, loc="lower left")
     axes.grid(alpha=0.3)
 panels[0].set_ylabel("gradient, relative to distance 0")
-figure.savefig(Path(sys.argv[1]) / "vanishing_gradient.png", dpi=80)
+figure.savefig(Path((*sys.argv, ".")[1]) / "vanishing_gradient.png", dpi=80)

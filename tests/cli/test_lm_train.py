@@ -126,6 +126,10 @@ def refused(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
         (("--tokenizer", "absent.json"), "tokenizer's file"),
         (("--held-out", "1.5"), "held-out share"),
         (("--rate", "-1"), "rate"),
+        (("--muon-rate", "-1"), "muon_rate"),
+        (("--order", "4"), "n-gram models"),
+        (("--family", "ngram"), "neural models"),
+        (("--family", "gru", "--checkpoint", "sqrt"), "decoder"),
         (("--steps", "0"), "steps"),
         (("--batch", "0"), "batch"),
         (("--rate", "900", "--clip", "0", "--optimiser", "adamw", "--steps", "60"), "finite"),
@@ -191,6 +195,28 @@ def test_eight_bits_are_for_decoders(
     assert "--int8" in refused(["lm", "generate", str(tmp_path / "gru"), "--int8"], capsys)
     main(["lm", "train", "--data", str(corpus), "--out", str(tmp_path / "ngram")])
     assert "--int8" in refused(["lm", "generate", str(tmp_path / "ngram"), "--int8"], capsys)
+
+
+def test_unknown_characters_are_charged_apart(run: Path) -> None:
+    kept = load_neural_run(run)
+    one, other = kept.evaluate("w1 w2 w3 w4\n"), kept.evaluate("w1 w2 w3 w4é")
+    assert (one.unknown, other.unknown) == (0, 1)
+    assert one.bits_known == one.bits
+    assert other.bits_known < other.bits
+    assert other.bits_known + one.bits - one.bits_known <= one.bits
+
+
+def test_a_folder_that_went_out_and_came_back_writes(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["lm", "export", str(run), "--out", str(tmp_path / "hf")])
+    main(["lm", "import", str(tmp_path / "hf"), "--out", str(tmp_path / "back")])
+    texts = []
+    for folder in (run, tmp_path / "back"):
+        capsys.readouterr()
+        main(["lm", "generate", str(folder), "--prompt", "w1", "--longest", "20"])
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
 
 
 def _damage(name: str, folder: Path) -> None:

@@ -57,6 +57,10 @@ def test_another_text_or_rung_is_refused(climbed: tuple[Path, list[Result]]) -> 
         climb(TEXT + "x", folder, RUNGS[:1])
     with pytest.raises(InputError, match="another training there"):
         climb(TEXT, folder, [replace(RUNGS[0], order=2)])
+    with pytest.raises(InputError, match="another training there"):
+        climb(TEXT, folder, RUNGS[1:2], tokenizer="bytes")
+    with pytest.raises(InputError, match="leave counting out"):
+        climb(TEXT, folder, RUNGS, tokenizer="bytes")
 
 
 def test_the_recipes_are_whole() -> None:

@@ -33,7 +33,7 @@ class Evaluate:
 
         held = _load(self.model).evaluate(read_text(self.data))
         rows = {
-            "tokens, </s> included": f"{held.predicted:,}",
+            "tokens predicted": f"{held.predicted:,}",
             "unknown tokens": f"{held.unknown:,}",
             "perplexity": f"{held.perplexity:.4f}",
             "perplexity without unknown": f"{held.perplexity_known:.4f}",
@@ -47,7 +47,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Generate:
-    """Let a model go on from a prompt, to the end of the sentence."""
+    """Let a model go on from a prompt; an n-gram model stops at the end of the sentence."""
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """A run's folder, or an ARPA file."""
@@ -58,7 +58,7 @@ class Generate:
     longest: int = 200
     """Most tokens to add."""
     temperature: float = 1.0
-    """1 samples the model, less is bolder about what is likely, 0 takes the likeliest token."""
+    """1 draws as the model says, less prefers likely tokens, 0 takes the likeliest."""
     top_k: int | None = None
     """Draw from so many of the likeliest tokens only (neural models)."""
     top_p: float = 1.0
@@ -75,7 +75,7 @@ class Generate:
     def run(self) -> None:
         """Print the texts, one a line."""
         run = _load(self.model)
-        _prepare(run, self.int8)
+        _prepare(run, self)
         for number in range(self.count):
             print(_write_on(run, self, self.seed + number))
 
@@ -91,14 +91,23 @@ def _load(path: Path) -> Any:
     return load_neural_run(path)
 
 
-def _prepare(run: Any, int8: bool) -> None:
+def _prepare(run: Any, wish: Generate) -> None:
+    """Arrange the weights, or refuse what only neural models can do."""
     from muybridge.errors import InputError
     from muybridge.language.ngram_run import NgramRun
 
     if not isinstance(run, NgramRun):
-        run.prepare(int8)
-    elif int8:
-        raise InputError("expected a neural model for --int8, got an n-gram model; leave it out")
+        run.prepare(wish.int8)
+    elif wish.int8 or (wish.top_k, wish.top_p, wish.min_p, wish.repetition_penalty) != (
+        None,
+        1,
+        0,
+        1,
+    ):
+        raise InputError(
+            "expected a neural model for --int8, --top-k, --top-p, --min-p and "
+            "--repetition-penalty, got an n-gram model; leave them out"
+        )
 
 
 def _write_on(run: Any, wish: Generate, seed: int) -> str:

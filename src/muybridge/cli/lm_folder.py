@@ -53,6 +53,7 @@ class Export:
         decoder = load_decoder(self.folder)
         self.out.mkdir(parents=True, exist_ok=True)
         export_hf(decoder, self.out)
+        _copy_tokenizer(self.folder, self.out)
         _tell(sum(p.numel() for p in decoder.parameters()), self.out)
 
 

@@ -57,7 +57,9 @@ class Ladder:
         from muybridge.recipes.ladder import ladder
 
         if not 0 < self.effort < 1000:
-            raise InputError(f"expected --effort above 0, got {self.effort}; 1 is usual")
+            raise InputError(
+                f"expected --effort above 0 and below 1000, got {self.effort}; 1 is usual"
+            )
         every = ladder(self.effort)
         unknown = [name for name in self.rungs if name not in {rung.name for rung in every}]
         if unknown:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from muybridge.language.model_options import Family, ModelOptions, ReadingOptions
-from muybridge.train.options import TrainOptions
+from muybridge.train.options import CheckpointPolicy, TrainOptions
 
 if TYPE_CHECKING:
     from muybridge.language.ngram_run import NgramRun
@@ -58,7 +58,7 @@ class Train:
     """Folder to write; for ngram also an ARPA file where the name ends in .arpa or .arpa.gz."""
     family: Literal["ngram"] | Family = "ngram"
     """What kind of model."""
-    checkpoint: Literal["none", "every", "second", "sqrt", "selective"] = "none"
+    checkpoint: CheckpointPolicy = "none"
     """What a decoder's blocks compute again in the backward pass, to save memory."""
     tensorboard: bool = False
     """Write TensorBoard events beside log.jsonl."""
@@ -71,10 +71,28 @@ class Train:
 
     def run(self) -> None:
         """Train, show progress, say what was found, write."""
+        self._refuse_strangers()
         if self.family == "ngram":
             _count(self.data, self.out, self.ngram)
         else:
             _learn(self)
+
+    def _refuse_strangers(self) -> None:
+        """Options of another kind of model would do nothing without a word."""
+        from muybridge.errors import InputError
+
+        learned = (self.model, self.reading, self.training, self.checkpoint, self.tensorboard)
+        usual = (ModelOptions(), ReadingOptions(), TrainOptions(), "none", False)
+        if self.family == "ngram" and learned != usual:
+            raise InputError(
+                "expected options of n-gram models with --family ngram, got some of neural models; "
+                "leave them out, or name a neural --family"
+            )
+        if self.family != "ngram" and self.ngram != Counting():
+            raise InputError(
+                f"expected options of neural models with --family {self.family}, got some of "
+                "n-gram models; leave them out, or take --family ngram"
+            )
 
 
 def _count(data: Path, out: Path, options: Counting) -> None:

@@ -251,10 +251,11 @@ class Decoder(nn.Module):
 
     def train(self, mode: bool = True) -> Decoder:
         """Training or evaluation mode; training needs the matrices as they were made."""
-        if mode and self.step is not None:
+        if mode:
             self.step = None
             for parameter in self.parameters():
-                parameter.data = parameter.data.contiguous()
+                if not parameter.is_contiguous():
+                    parameter.data = parameter.data.contiguous()
         return super().train(mode)
 
     @property

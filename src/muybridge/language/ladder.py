@@ -97,14 +97,21 @@ def climb(
         text: All of it; the last tenth (or the rungs' `held_out`) is never learned.
         folder: Takes a folder for each rung.
         rungs: What to train.
-        tokenizer: Of the neural rungs; counting ones join in where it is "characters".
+        tokenizer: Of the neural rungs; counting ones need "characters".
         started: Told of each rung; may give a listener for its steps.
         ended: Told of each result.
     Raises:
-        InputError: If the text is too short, or a folder is of another training.
+        InputError: If the text is too short, a folder is of another training, or rungs would count
+            tokens of different kinds.
     """
+    counted = [rung.name for rung in rungs if rung.family == "ngram"]
+    if counted and tokenizer != "characters":
+        raise InputError(
+            f"expected the tokenizer 'characters' beside {counted[0]}, got {tokenizer!r}; nats a "
+            "token of different tokens do not compare, so leave counting out"
+        )
     results = []
-    for rung in rungs:
+    for rung in (replace(r, reading=replace(r.reading, tokenizer=tokenizer)) for r in rungs):
         place = folder / rung.name
         result = _kept(place, rung, text)
         if result is None:
@@ -112,7 +119,7 @@ def climb(
             if rung.family == "ngram":
                 result = _count(text, place, rung)
             else:
-                result = _learn(text, place, rung, tokenizer, [listener] if listener else [])
+                result = _learn(text, place, rung, [listener] if listener else [])
             write_text(
                 place / RESULT,
                 json.dumps({"rung": asdict(rung), "text": _mark(text), **asdict(result)}) + "\n",
@@ -165,15 +172,12 @@ def _count(text: str, folder: Path, rung: Rung) -> Result:
     )  # fmt: skip
 
 
-def _learn(
-    text: str, folder: Path, rung: Rung, tokenizer: str, listeners: Sequence[Listener]
-) -> Result:
+def _learn(text: str, folder: Path, rung: Rung, listeners: Sequence[Listener]) -> Result:
     assert rung.family != "ngram", "counting is no learning"
-    reading = replace(rung.reading, tokenizer=tokenizer)
     run, _ = train_neural(
-        text, folder, rung.family, rung.model, reading, rung.training, listeners=listeners
+        text, folder, rung.family, rung.model, rung.reading, rung.training, listeners=listeners
     )
-    held = split_stream(text, reading.held_out)[1]
+    held = split_stream(text, rung.reading.held_out)[1]
     measured = run.evaluate(held)
     steps = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     config = run.model.config

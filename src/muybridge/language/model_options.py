@@ -39,7 +39,8 @@ class ModelOptions:
     inner_width: int | None = None
     """Channels within a decoder's dense feed-forward layer; instead of its family's rule."""
     context: int = 128
-    """Longest text the model sees at once, in tokens (nlm, log-linear: the history)."""
+    """Longest text the model sees at once, in tokens (nlm, log-linear: the windows they train on;
+    their history is 12 and 5 tokens)."""
     kv_heads: int | None = None
     """Key/value heads of the LLaMA families."""
     experts: int = 8

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from muybridge.language.memory import check_memory
 from muybridge.language.model_options import Family, ModelOptions, ReadingOptions
 from muybridge.language.models import load_model, make_model
 from muybridge.language.perplexity import Perplexity
-from muybridge.language.text_task import TextTask, stream_loss
+from muybridge.language.text_task import TextTask, stream_nats
 from muybridge.language.tokenizer import (
     Tokenizer,
     load_tokenizer,
@@ -42,7 +43,6 @@ from muybridge.train.options import CheckpointPolicy, TrainOptions
 __all__ = ["NeuralRun", "load_neural_run", "split_stream", "train_neural"]
 
 CONFIG, RUN, TOKENIZER = "config.json", "run.json", "tokenizer.json"
-NATS_PER_BIT = 0.6931471805599453
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,12 @@ class NeuralRun:
             raise InputError(
                 f"expected a text of at least two tokens, got {len(ids)}; give a longer one"
             )
-        nats, predicted = stream_loss(self.model, ids, self.model.config.context)
-        bits = nats * predicted / NATS_PER_BIT
-        unknown = int((ids == 0).sum()) if getattr(self.tokenizer, "unknown", None) == 0 else 0
-        return Perplexity(predicted, unknown, bits, bits, len(text))
+        bits = stream_nats(self.model, ids, self.model.config.context).double() / math.log(2)
+        known = ids[1:] != getattr(self.tokenizer, "unknown", -1)
+        unknown = len(known) - int(known.sum())
+        return Perplexity(
+            len(bits), unknown, bits.sum().item(), bits[known].sum().item(), len(text)
+        )
 
     def generate(
         self, prompt: str = "", *, longest: int = 200, options: SamplingOptions | None = None
@@ -111,7 +113,7 @@ class NeuralRun:
         Args:
             int8: Round them to 8 bits, which reads a quarter of the memory.
         Raises:
-            InputError: If the model is no decoder.
+            InputError: If `int8` is asked of a model that is no decoder.
         """
         from muybridge.language.decode_step import turn_for_decoding
         from muybridge.language.quantise import quantise_int8
@@ -206,7 +208,11 @@ def train_neural(
         _check_options(folder, wanted)
         torch.manual_seed(options.seed)
         model: Any = make_model(family, tokenizer.size, size)
-        if checkpoint != "none" and isinstance(model, Decoder):
+        if checkpoint != "none":
+            if not isinstance(model, Decoder):
+                raise InputError(
+                    f"expected a decoder for --checkpoint {checkpoint}, got {family}; leave it out"
+                )
             from muybridge.train.checkpointing import checkpointed
 
             model.run_block = checkpointed(checkpoint, model.config.layers)
@@ -219,7 +225,7 @@ def train_neural(
             accumulate=reading.accumulate,
             seed=options.seed,
         )
-        check_memory(model, reading.batch, task.window, checkpoint != "none")
+        check_memory(model, reading.batch, task.window, checkpoint)
         write_text(folder / RUN, json.dumps(wanted, indent=2) + "\n")
         save_tokenizer(folder / TOKENIZER, tokenizer)
         write_text(folder / CONFIG, json.dumps(config_to_json(model.config), indent=2) + "\n")

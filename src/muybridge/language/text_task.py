@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from muybridge.errors import InputError
 from muybridge.nn.routing import SigmoidGate
 
-__all__ = ["TextTask", "Windows", "stream_loss"]
+__all__ = ["TextTask", "Windows", "stream_loss", "stream_nats"]
 
 VALIDATE = 32_768  # tokens that a validation during training reads; all are read at the end by eval
 BALANCE_RATE = 1e-3  # of DeepSeek-V3's routing biases
@@ -122,11 +122,19 @@ class TextTask:
         return f"in the windows at tokens {', '.join(map(str, batch.starts[:8]))}"
 
 
-@torch.no_grad()
 def stream_loss(
     model: Any, stream: Int[Tensor, "n"], window: int, batch: int = 32
 ) -> tuple[float, int]:
-    """Mean nats a token of a stream, and how many tokens were predicted (all but the first).
+    """Mean nats a token of a stream, and how many tokens were predicted: see `stream_nats`."""
+    nats = stream_nats(model, stream, window, batch)
+    return nats.double().mean().item(), len(nats)
+
+
+@torch.no_grad()
+def stream_nats(
+    model: Any, stream: Int[Tensor, "n"], window: int, batch: int = 32
+) -> Float[Tensor, "m"]:
+    """-log p of every token of a stream but the first, in nats.
 
     Windows of T tokens begin T / 2 apart; of each but the first, the last T / 2 predictions count.
 
@@ -140,13 +148,13 @@ def stream_loss(
     half = max(1, window // 2)
     last = len(stream) - 1 - window
     starts = [*range(0, last, half), last]
-    total, done = 0.0, 0
+    made, done = [], 0
     for first in range(0, len(starts), batch):
         places = torch.tensor(starts[first : first + batch])
         both = stream[places[:, None] + torch.arange(window + 1)]
         logits = model(both[:, :-1]).float().transpose(1, 2)
         nats = functional.cross_entropy(logits, both[:, 1:], reduction="none")
         for place, row in zip(places.tolist(), nats, strict=True):
-            total += row[done - place :].double().sum().item()
+            made.append(row[done - place :])
             done = place + window
-    return total / done, done
+    return torch.cat(made)

@@ -83,6 +83,5 @@ def _decoder(family: Family, size: ModelOptions) -> Rung:
 def _shorter(rung: Rung, effort: float) -> Rung:
     training = rung.training
     steps = max(1, round(training.steps * effort))
-    return replace(
-        rung, training=replace(training, steps=steps, warmup=min(training.warmup, steps // 10))
-    )
+    warmup = None if training.warmup is None else min(training.warmup, steps // 10)
+    return replace(rung, training=replace(training, steps=steps, warmup=warmup))

@@ -126,8 +126,11 @@ def train(
     if (folder / LAST).is_file():
         _resume(task, options, state, folder / LAST)
     told: list[Listener] = [LogFile(folder / "log.jsonl", state.step), *listeners]
-    schedule = make_schedule(options.schedule, options.steps, options.warmup, options.floor)
-    started, end = time.perf_counter(), min(options.steps, until or options.steps)
+    schedule = make_schedule(options.schedule, options.steps, options.warmup_steps, options.floor)
+    started, end = (
+        time.perf_counter(),
+        min(options.steps, options.steps if until is None else until),
+    )
     task.model.train()
     with _precision(options) as autocast:
         clock = time.process_time()

@@ -23,8 +23,8 @@ class TrainOptions:
     """Optimiser steps."""
     rate: float = 1e-3
     """Peak learning rate."""
-    warmup: int = 100
-    """Steps over which the rate rises to its peak."""
+    warmup: int | None = None
+    """Steps over which the rate rises to its peak; 100, or a tenth of a short training."""
     schedule: ScheduleName = "cosine"
     """How the rate falls after that."""
     floor: float = 0.1
@@ -52,6 +52,11 @@ class TrainOptions:
     seed: int = 0
     """Of the first weights and of what is read when."""
 
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of the warm-up."""
+        return min(100, self.steps // 10) if self.warmup is None else self.warmup
+
     def check(self) -> None:
         """Refuse what no training can use.
 
@@ -61,7 +66,8 @@ class TrainOptions:
             InputError: If a number is out of its range.
         """
         for name, low, high in (
-            ("steps", 1, math.inf), ("rate", 1e-12, 1e3), ("warmup", 0, math.inf),
+            ("steps", 1, math.inf), ("rate", 1e-12, 1e3), ("warmup_steps", 0, math.inf),
+            ("muon_rate", 1e-12, 1e3),
             ("floor", 0, 1), ("weight_decay", 0, math.inf), ("clip", 0, math.inf),
             ("average", 0, 1 - 1e-9), ("beta1", 0, 1 - 1e-9), ("beta2", 0, 1 - 1e-9),
             ("save_every", 1, math.inf), ("evaluate_every", 0, math.inf), ("seed", 0, 2**62),
