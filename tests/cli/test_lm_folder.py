@@ -32,10 +32,10 @@ def _refused(verb: Import | Export) -> None:
 @pytest.mark.parametrize("name", ["gpt2", "llama2-gqa", "deepseek-v3"])
 def test_there_and_back(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     decoder = _folder(name, tmp_path / "theirs")
-    (tmp_path / "theirs" / "tokenizer.json").write_bytes(b'{"model":\r\n{}}')
+    (tmp_path / "theirs" / "tokenizer.json").write_bytes(b'{"type":\r\n"bytes"}')
     Import(tmp_path / "theirs", tmp_path / "new" / "ours").run()
     ours = tmp_path / "new" / "ours"
-    assert (ours / "tokenizer.json").read_bytes() == b'{"model":\r\n{}}'
+    assert (ours / "tokenizer.json").read_bytes() == b'{"type":\r\n"bytes"}'
     said = capsys.readouterr().out
     assert f"{sum(p.numel() for p in decoder.parameters()):,} parameters" in said
     Export(ours, tmp_path / "again").run()
@@ -92,3 +92,22 @@ def test_nothing_there_and_the_same_folder_are_refused(tmp_path: Path) -> None:
 def test_what_hugging_face_does_not_have_is_refused(tmp_path: Path) -> None:
     save_decoder(Decoder(KINDS["transformer"]), tmp_path / "ours")
     _refused(Export(tmp_path / "ours", tmp_path / "theirs"))
+
+
+def test_a_tokenizer_that_is_none_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _folder("gpt2", tmp_path / "theirs")
+    (tmp_path / "theirs" / "tokenizer.json").write_bytes(b"\xff\xfe")
+    Import(tmp_path / "theirs", out=tmp_path / "ours").run()
+    assert "left out" in capsys.readouterr().out
+    assert not (tmp_path / "ours" / "tokenizer.json").exists()
+
+
+def test_a_training_is_not_overwritten(tmp_path: Path) -> None:
+    _folder("gpt2", tmp_path / "theirs")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    for verb in (Import, Export):
+        with pytest.raises(InputError, match="training of its own"):
+            verb(tmp_path / "theirs", out=tmp_path / "run").run()

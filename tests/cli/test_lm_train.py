@@ -122,7 +122,9 @@ def refused(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
     [
         (("--context", "999999"), "text of more than 999999 tokens"),
         (("--width", "15", "--heads", "2"), "multiple of the heads"),
-        (("--width", "0", "--heads", "0"), "at least 1"),
+        (("--width", "0", "--heads", "0"), "width from 1"),
+        (("--layers", "2000000000"), "layers from 1"),
+        (("--held-out", "nan"), "held-out share"),
         (("--tokenizer", "absent.json"), "tokenizer's file"),
         (("--held-out", "1.5"), "held-out share"),
         (("--rate", "-1"), "rate"),
@@ -177,6 +179,25 @@ def test_another_model_in_the_folder_is_left_alone(
     assert {path: path.read_bytes() for path in run.iterdir()} == before
 
 
+def test_counting_and_learning_do_not_overwrite_each_other(
+    corpus: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    count = ["lm", "train", "--data", str(corpus), "--out"]
+    assert "another --out" in refused([*count, str(run)], capsys)
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+    main([*count, str(tmp_path / "ngram")])
+    assert "another --out" in refused(train(corpus, tmp_path / "ngram", "llama3"), capsys)
+
+
+def test_lost_weights_are_written_again(corpus: Path, tmp_path: Path) -> None:
+    main(train(corpus, tmp_path, "gru", "--evaluate-every", "0"))
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").unlink()
+    main(train(corpus, tmp_path, "gru", "--evaluate-every", "0"))
+    assert (tmp_path / "model.safetensors").read_bytes() == weights
+
+
 def test_a_prompt_longer_than_the_context(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(["lm", "generate", str(run), "--prompt", "w" * 17], capsys)
     assert "at most 16 tokens" in said
@@ -226,6 +247,11 @@ def _damage(name: str, folder: Path) -> None:
         weights.write_bytes(weights.read_bytes()[:-100])
     elif name == "foreign weights":
         save_file({"x": torch.zeros(3)}, weights)
+    elif name == "weights that are no numbers":
+        tensors = load_file(weights)
+        save_file({key: tensor * float("nan") for key, tensor in tensors.items()}, weights)
+    elif name == "smaller tokenizer":
+        (folder / "tokenizer.json").write_text('{"type": "characters", "characters": "w1"}')
     elif name == "no weights":
         weights.unlink()
     elif name == "config of another width":
@@ -247,6 +273,7 @@ def _damage(name: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "weights that are no numbers", "smaller tokenizer",
         "truncated weights", "foreign weights", "no weights", "config of another width",
         "config is no JSON", "config of nothing known", "tokenizer of another size",
         "tokenizer is no JSON", "tokenizer of numbers",

@@ -13,6 +13,7 @@ from muybridge.cli.lm_count import Count
 from muybridge.cli.lm_folder import Export, Import
 from muybridge.cli.lm_ladder import Ladder
 from muybridge.cli.lm_train import Train
+from muybridge.errors import InputError
 
 __all__ = ["Lm"]
 
@@ -74,6 +75,9 @@ class Generate:
 
     def run(self) -> None:
         """Print the texts, one a line."""
+        for name, value in (("--count", self.count), ("--longest", self.longest)):
+            if not 1 <= value <= 1_000_000:
+                raise InputError(f"expected {name} from 1 to 1,000,000, got {value}; 200 is usual")
         run = _load(self.model)
         _prepare(run, self)
         for number in range(self.count):
@@ -93,7 +97,6 @@ def _load(path: Path) -> Any:
 
 def _prepare(run: Any, wish: Generate) -> None:
     """Arrange the weights, or refuse what only neural models can do."""
-    from muybridge.errors import InputError
     from muybridge.language.ngram_run import NgramRun
 
     if not isinstance(run, NgramRun):

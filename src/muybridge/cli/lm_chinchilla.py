@@ -36,6 +36,9 @@ class Chinchilla:
             read_runs,
         )
 
+        for name, value in (("--flops", self.flops), ("--parameters", self.parameters)):
+            if value is not None and not 1e3 <= value <= 1e40:
+                raise InputError(f"expected {name} from 1e3 to 1e40, got {value}; give another")
         laws = {"paper 2203.15556": PAPER, "refit 2404.10102": REFITTED}
         if self.runs is not None:
             own = fit_scaling_law(read_runs(self.runs))

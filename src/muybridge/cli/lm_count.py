@@ -40,8 +40,8 @@ class Count:
         from muybridge.language.counts import cost_rows
 
         for name, value in (("--tokens", self.tokens), ("--text", self.text)):
-            if value is not None and value < 1:
-                raise InputError(f"expected {name} of at least 1, got {value}; give a length")
+            if value is not None and not 1 <= value <= 10**18:
+                raise InputError(f"expected {name} from 1 to 1e18, got {value}; give a length")
         for row in cost_rows(_find_config(self.model), self.tokens, self.text):
             console.print(
                 f"{row.name:<26}{_exact(row):>20} {row.unit:<15}{_human(row):>10}  {row.note}",

@@ -28,6 +28,7 @@ class Import:
         from muybridge.language.hf import import_hf
 
         _refuse_same(self.folder, self.out)
+        _refuse_run(self.out)
         decoder = import_hf(self.folder, dtype=None)
         self.out.mkdir(parents=True, exist_ok=True)
         _copy_tokenizer(self.folder, self.out)
@@ -50,6 +51,7 @@ class Export:
         from muybridge.language.hf import export_hf
 
         _refuse_same(self.folder, self.out)
+        _refuse_run(self.out)
         decoder = load_decoder(self.folder)
         self.out.mkdir(parents=True, exist_ok=True)
         export_hf(decoder, self.out)
@@ -67,11 +69,29 @@ def _refuse_same(folder: Path, out: Path) -> None:
         )
 
 
-def _copy_tokenizer(folder: Path, out: Path) -> None:
-    """The tokenizer as it is: same name, same bytes."""
-    from muybridge.atomic import write_bytes
+def _refuse_run(out: Path) -> None:
+    from muybridge.errors import InputError
 
+    if (out / "run.json").is_file() or (out / "last.safetensors").is_file():
+        raise InputError(
+            f"expected a folder without a training of its own, got {out}; name a new folder"
+        )
+
+
+def _copy_tokenizer(folder: Path, out: Path) -> None:
+    """The tokenizer as it is, if it is one that we compute: same name, same bytes."""
+    from muybridge.atomic import write_bytes
+    from muybridge.cli.progress import say
+    from muybridge.errors import InputError
+    from muybridge.language.tokenizer import load_tokenizer
+
+    (out / TOKENIZER).unlink(missing_ok=True)  # of an earlier model
     if (folder / TOKENIZER).is_file():
+        try:
+            load_tokenizer(folder / TOKENIZER)
+        except InputError as error:
+            say(f"the tokenizer is left out: {error}")
+            return
         write_bytes(out / TOKENIZER, (folder / TOKENIZER).read_bytes())
 
 

@@ -69,7 +69,13 @@ class Ladder:
             )
         counted = self.tokenizer == "characters"
         chosen = [r for r in every if not self.rungs or r.name in self.rungs]
-        return tuple(r for r in chosen if counted or r.family != "ngram")
+        chosen = [r for r in chosen if counted or r.family != "ngram"]
+        if not chosen:
+            raise InputError(
+                f"expected a neural rung with --tokenizer {self.tokenizer}, got counting alone; "
+                "leave out --tokenizer"
+            )
+        return tuple(chosen)
 
 
 class _Bars:

@@ -88,6 +88,11 @@ class Train:
                 "expected options of n-gram models with --family ngram, got some of neural models; "
                 "leave them out, or name a neural --family"
             )
+        if self.family != "ngram" and self.out.name.endswith((".arpa", ".arpa.gz")):
+            raise InputError(
+                f"expected a folder to write a {self.family} into, got {self.out}; only n-gram "
+                "models are ARPA files"
+            )
         if self.family != "ngram" and self.ngram != Counting():
             raise InputError(
                 f"expected options of neural models with --family {self.family}, got some of "
@@ -99,9 +104,11 @@ def _count(data: Path, out: Path, options: Counting) -> None:
     from muybridge.cli.progress import console
     from muybridge.language.arpa import write_arpa
     from muybridge.language.corpus import read_text
-    from muybridge.language.ngram_run import save_run, train_ngram
+    from muybridge.language.ngram_run import check_folder, save_run, train_ngram
     from muybridge.language.smoothing import Smoothing
 
+    if not out.name.endswith((".arpa", ".arpa.gz")):
+        check_folder(out, neural=False)
     started = time.perf_counter()
     run = train_ngram(
         read_text(data),

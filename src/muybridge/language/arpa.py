@@ -40,6 +40,7 @@ __all__ = ["format_arpa", "parse_arpa", "read_arpa", "write_arpa"]
 ZERO = -99.0
 COUNT = re.compile(r"ngram +(\d+) *= *(\d+)")
 LONGEST = 100  # orders beyond it are taken for damage
+LONGEST_COUNT = 18  # digits
 
 
 @dataclass
@@ -126,6 +127,8 @@ def _header(lines: _Lines) -> list[int]:
         match = COUNT.fullmatch(line)
         if not match or int(match[1]) != len(counts) + 1 or len(counts) >= LONGEST:
             lines.fail(f"'ngram {len(counts) + 1}=...'", repr(line[:60]), "mend the \\data\\ part")
+        if len(match[2]) > LONGEST_COUNT:
+            lines.fail("a count of n-grams", repr(line[:60]), "mend the \\data\\ part")
         counts.append(int(match[2]))
     if not counts:
         lines.fail("counts under \\data\\", "none", "give an ARPA file")

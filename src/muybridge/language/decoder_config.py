@@ -65,6 +65,16 @@ class DecoderConfig:
     scale_residual: bool = False
 
     def __post_init__(self) -> None:
+        sizes = (self.vocabulary, self.width, self.layers, self.context)
+        if min(*sizes, self.window or 1) < 1 or min(self.dense_layers, self.predictions) < 0:
+            raise InputError(
+                f"expected vocabulary, width, layers and context of at least 1, got {sizes}, or a "
+                "negative number elsewhere; correct the configuration"
+            )
+        if not 0 < self.norm_epsilon < 1:
+            raise InputError(
+                f"expected norm_epsilon between 0 and 1, got {self.norm_epsilon}; 1e-5 is usual"
+            )
         latent = isinstance(self.attention, LatentAttention)
         if (self.rope is not None) != (self.position == "rotary") or (latent and not self.rope):
             raise InputError(

@@ -150,18 +150,25 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file.
 
     Raises:
-        InputError: If there is no such file, or it is truncated or something else.
+        InputError: If there is no such file, it is truncated or something else, or holds NaN.
     """
     if not path.is_file():
         raise InputError(f"expected weights in {path}, got no file; check the folder")
     try:
         # the file's own tensors lie unaligned in a mapping of it, which slows every product
-        return {name: tensor.clone() for name, tensor in load_file(path).items()}
+        tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise InputError(
             f"expected safetensors in {path}, got {error}; the file is truncated or of another "
             "kind: copy it again"
         ) from error
+    broken = [n for n, t in tensors.items() if t.is_floating_point() and t.sum().isnan()]
+    if broken:
+        raise InputError(
+            f"expected finite weights in {path}, got others in {broken[0]}; the file is damaged or "
+            "its training diverged"
+        )
+    return tensors
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

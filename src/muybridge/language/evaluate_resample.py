@@ -42,6 +42,11 @@ def split_samples(
     Raises:
         InputError: If either part would be empty.
     """
+    if not 0 <= held_out <= 1 or seed < 0:
+        raise InputError(
+            f"expected a share to hold out from 0 to 1 and a seed of 0 or more, got {held_out} and "
+            f"{seed}; .1 and 0 are usual"
+        )
     order = np.random.default_rng(seed).permutation(number)
     kept = int((1.0 - held_out) * number)
     if not 0 < kept < number:

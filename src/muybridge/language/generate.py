@@ -62,11 +62,12 @@ class SamplingOptions:
 
     def __post_init__(self) -> None:
         for name, value, low, high in (
-            ("temperature", self.temperature, 0.0, math.inf),
+            ("temperature", self.temperature or 1.0, 1e-4, 1e6),
             ("top_k", self.top_k if self.top_k is not None else 1, 1, math.inf),
             ("top_p", self.top_p, 1e-9, 1.0),
             ("min_p", self.min_p, 0.0, 1.0),
-            ("repetition_penalty", self.repetition_penalty, 1e-9, math.inf),
+            ("repetition_penalty", self.repetition_penalty, 1e-9, 1e9),
+            ("seed", self.seed, 0, 2**62),
         ):
             if not low <= value <= high:
                 raise InputError(

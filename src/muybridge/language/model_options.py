@@ -16,6 +16,8 @@ Family = Literal[
 ]  # fmt: skip
 SizeName = Literal["tiny", "small", "base"]
 
+LARGEST = {"layers": 1000, "width": 2**17, "inner_width": 2**19, "heads": 1024, "experts": 4096}
+
 # width, layers, heads: about 0.8M, 5M and 85M parameters beside the embedding
 SIZES: Mapping[SizeName, tuple[int, int, int]] = {
     "tiny": (128, 4, 4),
@@ -89,10 +91,13 @@ class ReadingOptions:
             )
         for name in ("vocabulary", "batch", "accumulate"):
             _check_count(name, getattr(self, name))
-        if self.window < 0:
+        if not 0 <= self.window <= 2**24:
             raise InputError(f"expected a window of 0 or more, got {self.window}; 0: the context")
 
 
 def _check_count(name: str, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise InputError(f"expected {name} of at least 1, got {value}; leave it out for the usual")
+    most = LARGEST.get(name, 2**24)
+    if value is not None and not 1 <= value <= most:
+        raise InputError(
+            f"expected {name} from 1 to {most}, got {value}; leave it out for the usual"
+        )

@@ -28,6 +28,7 @@ from muybridge.language.generate import SamplingOptions, filter_logits, generate
 from muybridge.language.memory import check_memory
 from muybridge.language.model_options import Family, ModelOptions, ReadingOptions
 from muybridge.language.models import load_model, make_model
+from muybridge.language.ngram_run import check_folder
 from muybridge.language.perplexity import Perplexity
 from muybridge.language.text_task import TextTask, stream_nats
 from muybridge.language.tokenizer import (
@@ -202,10 +203,11 @@ def train_neural(
     )
     with locked(folder / ".lock"):
         remove_unfinished(folder, deep=False)
+        wanted = _options(family, size, reading, options)
+        check_folder(folder, neural=True)
+        _check_options(folder, wanted)
         learn, held = split_stream(text, reading.held_out)
         tokenizer = _tokenizer(folder, reading, learn)
-        wanted = _options(family, size, reading, options)
-        _check_options(folder, wanted)
         torch.manual_seed(options.seed)
         model: Any = make_model(family, tokenizer.size, size)
         if checkpoint != "none":
@@ -273,9 +275,12 @@ def load_neural_run(folder: Path) -> NeuralRun:
     """
     model = load_model(folder)
     tokenizer = load_tokenizer(folder / TOKENIZER)
-    if tokenizer.size > model.config.vocabulary:
+    trained = (folder / RUN).is_file()  # imported ones may have spare rows
+    if tokenizer.size > model.config.vocabulary or (
+        trained and tokenizer.size < model.config.vocabulary
+    ):
         raise InputError(
-            f"expected a tokenizer of at most {model.config.vocabulary} tokens in {folder}, got "
+            f"expected a tokenizer of {model.config.vocabulary} tokens in {folder}, got "
             f"{tokenizer.size}; model and tokenizer are not of one run"
         )
     return NeuralRun(model, tokenizer)

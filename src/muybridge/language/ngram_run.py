@@ -25,7 +25,7 @@ from muybridge.language.perplexity import Perplexity, measure
 from muybridge.language.smoothing import Smoothing, estimate
 from muybridge.language.vocabulary import START_ID, Vocabulary, collect
 
-__all__ = ["NgramRun", "is_ngram_run", "load_run", "save_run", "train_ngram"]
+__all__ = ["NgramRun", "check_folder", "is_ngram_run", "load_run", "save_run", "train_ngram"]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -62,6 +62,8 @@ class NgramRun:
         Raises:
             InputError: If seed, length or temperature is negative.
         """
+        if not 0 <= temperature < float("inf"):
+            raise InputError(f"expected a temperature of 0 or more, got {temperature}; 1 is usual")
         if seed < 0 or longest < 0:
             raise InputError(
                 f"expected a seed and a length of 0 or more, got {seed} and {longest}; "
@@ -104,7 +106,12 @@ def train_ngram(
 
 
 def save_run(folder: Path, run: NgramRun) -> None:
-    """Write a run; each file is whole or absent, and the config comes last."""
+    """Write a run; each file is whole or absent, and the config comes last.
+
+    Raises:
+        InputError: If the folder holds a neural run.
+    """
+    check_folder(folder, neural=False)
     arrays = {}
     for order, table in enumerate(run.model.tables, start=1):
         arrays[f"keys.{order}"] = table.keys
@@ -130,9 +137,28 @@ def is_ngram_run(path: Path) -> bool:
     """Whether a path is no neural run: an ARPA file, a folder of ours, or nothing at all."""
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return True  # `load_run` says what is wrong with it
     return not isinstance(config, dict) or "type" not in config
+
+
+def check_folder(folder: Path, *, neural: bool) -> None:
+    """Refuse to write a run over one of the other kind.
+
+    Args:
+        folder: Where to write.
+        neural: What is to be written.
+    Raises:
+        InputError: If there is a counted run and a neural one is to be written, or the reverse.
+    """
+    present = (folder / CONFIG).is_file() or (folder / "run.json").is_file()
+    counted = is_ngram_run(folder) and not (folder / "run.json").is_file()
+    if present and counted == neural:
+        kind = "an n-gram model" if counted else "a neural model"
+        raise InputError(
+            f"expected a new folder or a run of the same kind in {folder}, got {kind}; name "
+            "another --out"
+        )
 
 
 def load_run(path: Path) -> NgramRun:

@@ -54,6 +54,12 @@ class RecurrentConfig:
     forget: float = 1.0
 
     def __post_init__(self) -> None:
+        sizes = (self.vocabulary, self.context, self.width, self.layers, self.inputs)
+        if min(sizes) < 1 or not 0 <= self.dropout < 1:
+            raise InputError(
+                f"expected sizes of at least 1 and a dropout from 0 to below 1, got {sizes} and "
+                f"{self.dropout}; correct the configuration"
+            )
         if self.tied and self.inputs != self.width:
             raise InputError(
                 f"expected embedding and width alike in a tied model, got {self.inputs} and "

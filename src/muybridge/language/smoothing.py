@@ -58,8 +58,10 @@ class Smoothing:
     cutoff: int = 5
 
     def __post_init__(self) -> None:
-        if not self.k > 0:
-            raise InputError(f"expected k above 0, got {self.k}; for no smoothing take mle")
+        if not 0 < self.k < 1e9:
+            raise InputError(
+                f"expected k above 0 and below 1e9, got {self.k}; for no smoothing take mle"
+            )
         if self.discount is not None and not 0 < self.discount <= 1:
             raise InputError(
                 f"expected a discount above 0 and up to 1, got {self.discount}; "

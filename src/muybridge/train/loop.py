@@ -143,6 +143,9 @@ def train(
                 listener(report)
             if state.step == options.steps or state.step % options.save_every == 0:
                 write_snapshot(folder / LAST, _snapshot(task.model, options, state))
+    if state.step == options.steps and not (folder / MODEL).is_file():  # lost since it ended
+        with state.average.swap() if state.average else nullcontext():
+            _keep_weights(task.model, folder)
     return TrainResult(state.step, state.best, time.perf_counter() - started)
 
 
@@ -202,9 +205,13 @@ def _judge(
         task.model.train()
         if value is None or state.best is None or value < state.best:
             state.best = value
-            weights = {n: t.contiguous().clone() for n, t in task.model.state_dict().items()}
-            write_bytes(folder / MODEL, save(weights, {"format": "pt"}))
+            _keep_weights(task.model, folder)
     return dataclasses.replace(report, validation=value)
+
+
+def _keep_weights(model: nn.Module, folder: Path) -> None:
+    weights = {n: t.contiguous().clone() for n, t in model.state_dict().items()}
+    write_bytes(folder / MODEL, save(weights, {"format": "pt"}))
 
 
 def _snapshot(model: nn.Module, options: TrainOptions, state: _State) -> Snapshot:

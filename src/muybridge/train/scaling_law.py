@@ -182,7 +182,11 @@ def read_runs(path: Path) -> Runs:
     Raises:
         InputError: If a column is missing or a cell is no number.
     """
-    lines = [line.split(",") for line in path.read_text().splitlines() if line.strip()]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"expected a CSV file, got {error} in {path}; give a text") from error
+    lines = [line.split(",") for line in text.splitlines() if line.strip()]
     header = [name.strip() for name in lines[0]] if lines else []
     wanted = ("parameters", "tokens", "loss")
     if missing := [name for name in wanted if name not in header]:
