@@ -1,7 +1,7 @@
 """Every neural language model by name, and any of them in a folder.
 
 A folder holds `config.json` (the configuration with its type), `model.safetensors` and
-`tokenizer.json`. It is complete when the configuration is there, which is written last.
+`tokenizer.json`; it is complete when all three are there.
 """
 
 from __future__ import annotations
