@@ -58,9 +58,9 @@ class Smoothing:
     cutoff: int = 5
 
     def __post_init__(self) -> None:
-        if not 0 < self.k < 1e9:
+        if not 0 < self.k < 1e15:
             raise InputError(
-                f"expected k above 0 and below 1e9, got {self.k}; for no smoothing take mle"
+                f"expected k above 0 and below 1e15, got {self.k}; for no smoothing take mle"
             )
         if self.discount is not None and not 0 < self.discount <= 1:
             raise InputError(
