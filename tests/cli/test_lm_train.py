@@ -286,7 +286,10 @@ def test_a_damaged_run_is_named(
         (tmp_path / path.name).write_bytes(path.read_bytes())
     _damage(name, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    for words in (["lm", "generate", str(tmp_path)], ["lm", "export", str(tmp_path), "--out", "x"]):
+    for words in (
+        ["lm", "generate", str(tmp_path)],
+        ["lm", "export", str(tmp_path), "--out", str(tmp_path / "hf")],
+    ):
         if words[1] == "export" and "tokenizer" in name:
             continue
         assert "expected" in refused(words, capsys)
