@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from muybridge.errors import InputError
 from muybridge.language.decoder import Decoder
 from muybridge.language.families import FAMILIES, Size, make_family
 from muybridge.language.text_task import TextTask, stream_loss
@@ -29,6 +30,13 @@ def chain() -> tuple[Tensor, float]:
     stream = torch.tensor(made)
     seen = chances[stream[:-2], stream[1:-1], stream[2:]]
     return stream, -seen.log().mean().item()
+
+
+def test_ids_outside_the_vocabulary_are_named() -> None:
+    decoder = Decoder(make_family("gpt2", Size(SYMBOLS, 8, 1, 1, 8)))
+    for wrong in (torch.arange(SYMBOLS + 1).repeat(9), torch.arange(-1, 20) % SYMBOLS - 1):
+        with pytest.raises(InputError, match="token ids from 0 to 5"):
+            TextTask(decoder, wrong, None, window=8, batch=1)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

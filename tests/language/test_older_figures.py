@@ -5,34 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from muybridge.language.model_options import Family, ModelOptions, ReadingOptions
+from muybridge.language.model_options import Family
 from muybridge.language.neural_run import split_stream, train_neural
 from muybridge.language.ngram_run import train_ngram
 from muybridge.language.smoothing import Smoothing
-from muybridge.train.options import TrainOptions
+from muybridge.recipes.ladder import ladder
 from tests.language.texts import shared
 
-HALF = ModelOptions(context=64), ReadingOptions(batch=32)
-RECURRENT = ModelOptions(width=256, context=128), ReadingOptions(batch=16)
-OPTIONS = TrainOptions(average=0.999, floor=0.05, evaluate_every=1000, save_every=1000)
-SETTINGS: dict[Family, tuple[tuple[ModelOptions, ReadingOptions], TrainOptions]] = {
-    "log-linear": (
-        HALF,
-        replace(OPTIONS, steps=1500, rate=1e-2, average=0.998, floor=0.0, weight_decay=0.0),
-    ),
-    "nlm": (HALF, replace(OPTIONS, steps=4000, rate=4e-3, floor=0.0, weight_decay=0.01)),
-    "rnn": (RECURRENT, replace(OPTIONS, steps=6000, rate=2e-3)),
-    "lstm": (RECURRENT, replace(OPTIONS, steps=6000, rate=4e-3)),
-    "gru": (RECURRENT, replace(OPTIONS, steps=5000, rate=3e-3)),
-}
+RUNGS = {rung.family: rung for rung in ladder()}
 
 
 def _reach(family: Family, text: str, folder: Path, steps: int) -> float:
     """Nats a character of the held-out tenth, after so many steps."""
-    (model, reading), options = SETTINGS[family]
-    options = replace(options, steps=steps, warmup=5, average=0.9, evaluate_every=0)
-    run, _ = train_neural(text, folder, family, model, reading, options)
-    return run.evaluate(split_stream(text, reading.held_out)[1]).nats_per_token
+    rung = RUNGS[family]
+    options = replace(rung.training, steps=steps, warmup=5, average=0.9, evaluate_every=0)
+    run, _ = train_neural(text, folder, family, rung.model, rung.reading, options)
+    return run.evaluate(split_stream(text, rung.reading.held_out)[1]).nats_per_token
 
 
 def _count(text: str, order: int) -> float:

@@ -48,7 +48,8 @@ class TextTask:
         accumulate: Batches of a step.
         seed: Of the windows.
     Raises:
-        InputError: If the stream is shorter than one window and the token after it.
+        InputError: If the stream is shorter than one window and the token after it, or holds ids
+            outside the vocabulary.
     """
 
     def __init__(
@@ -67,6 +68,13 @@ class TextTask:
                 f"expected a text of more than {window} tokens, the window, got {len(stream)}; "
                 "give a longer text or a smaller --context"
             )
+        vocabulary = model.config.vocabulary
+        for ids in (stream, held) if held is not None else (stream,):
+            if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary:
+                raise InputError(
+                    f"expected token ids from 0 to {vocabulary - 1}, got {int(ids.min())} to "
+                    f"{int(ids.max())}; encode the text with the model's own tokenizer"
+                )
         self.model, self.stream, self.held = model, stream, held
         self.window, self.batch, self.accumulate, self.seed = window, batch, accumulate, seed
         self.gates = [m for m in model.modules() if isinstance(m, SigmoidGate)]

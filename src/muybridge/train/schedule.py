@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
 
 from muybridge.errors import InputError
+from muybridge.train.options import ScheduleName
 
 __all__ = [
     "Schedule",
@@ -27,7 +27,6 @@ __all__ = [
 ]
 
 Schedule = Callable[[int], float]
-ScheduleName = Literal["constant", "linear", "cosine", "inverse_root", "warmup_stable_decay"]
 
 
 def constant(warmup: int = 0) -> Schedule:
