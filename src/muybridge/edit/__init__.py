@@ -1,0 +1,1 @@
+"""Edit clips: keys and curves, blends, transitions, retargeting."""
