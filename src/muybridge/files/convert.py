@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from muybridge.errors import InputError
 from muybridge.files.bvh import Unit, read_bvh, write_bvh
@@ -12,18 +13,22 @@ from muybridge.files.clip import load_clip, save_clip
 from muybridge.files.gltf import read_glb, write_glb
 from muybridge.files.trc import read_trc, write_trc
 from muybridge.motion.clip import Clip
+from muybridge.motion.facing import rest_positions
 from muybridge.motion.kinematics import forward_clip
 from muybridge.motion.markers import Markers
+from muybridge.motion.skeleton import Skeleton
 
 __all__ = [
     "SUFFIXES",
     "check_suffix",
     "convert",
     "markers_from_clip",
+    "read_clip",
     "read_motion",
     "write_motion",
 ]
 
+GIANT = 5.0  # metres; a body of this size was not meant in metres
 SUFFIXES = (".bvh", ".glb", ".npz", ".c3d", ".trc")  # the first three hold clips, the others points
 
 
@@ -58,6 +63,33 @@ def read_motion(path: Path, unit: Unit = "cm") -> Clip | Markers:
         case ".trc":
             return read_trc(path)
     raise InputError(_unknown(path))
+
+
+def read_clip(path: Path, unit: Unit | Literal["auto"] = "auto") -> Clip:
+    """Read a clip from any motion file that holds one.
+
+    Args:
+        path: A .bvh, .glb or .npz file.
+        unit: Of a BVH file; "auto" takes metres where the body would be a giant in them otherwise.
+    Raises:
+        InputError: If the file cannot be read or holds points only.
+    """
+    bvh = path.suffix.lower() == ".bvh"
+    if bvh and unit == "auto":
+        unit = "m" if _size(read_bvh(path, "m").skeleton) < GIANT else "cm"
+    motion = read_motion(path, "cm" if unit == "auto" else unit)
+    if isinstance(motion, Markers):
+        raise InputError(
+            f"expected a motion with a skeleton, got points alone in {path}; fit a skeleton to "
+            "them with `muybridge solve`"
+        )
+    return motion
+
+
+def _size(skeleton: Skeleton) -> float:
+    """Longest side of the box around the rest pose, metres."""
+    points = rest_positions(skeleton)
+    return float((points.amax(0) - points.amin(0)).max())
 
 
 def write_motion(path: Path, motion: Clip | Markers, unit: Unit = "cm") -> None:
