@@ -1,0 +1,1 @@
+"""Inverse kinematics: one method a file, each batched over targets and frames."""
