@@ -1,0 +1,1 @@
+"""Curves through keys: polynomials, splines, Bezier, easing, and curves of rotations."""
