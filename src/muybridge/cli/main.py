@@ -31,6 +31,7 @@ from muybridge.cli.lm import Lm
 from muybridge.cli.reconstruct import Reconstruct
 from muybridge.cli.solve import Solve
 from muybridge.cli.text import Text
+from muybridge.cli.trace import Trace
 from muybridge.cli.view import View
 from muybridge.errors import InputError
 
@@ -47,6 +48,7 @@ Command = (
     | Annotated[Solve, verb("solve")]
     | Annotated[Convert, verb("convert")]
     | Annotated[View, verb("view")]
+    | Annotated[Trace, verb("trace")]
     | Annotated[Demo, verb("demo")]
     | Annotated[Lm, verb("lm")]
     | Annotated[Text, verb("text")]
