@@ -82,9 +82,10 @@ def test_the_second_clip_continues_the_first_on_the_floor() -> None:
 def test_captions_contacts_and_flags_are_kept() -> None:
     first = replace(walker(60), captions=(Caption("walks", 0.0, 1.0),))
     flags = torch.zeros(60, len(first.skeleton), dtype=torch.bool)
-    second = replace(first, filled=flags | True, contacts=flags)
+    words = (Caption("runs", 0.0, 0.5), Caption("walks", 0.0, 1.0))
+    second = replace(first, filled=flags | True, contacts=flags, captions=words)
     joined = join_inertialized(first, second)
-    assert [(c.start, c.end) for c in joined.captions] == [(0.0, 1.0), (1.0, 2.0)]
+    assert joined.captions == (Caption("walks", 0.0, 2.0), Caption("runs", 1.0, 1.5))
     assert joined.filled is not None
     assert joined.filled[:60].any().item() is False
     assert bool(joined.filled[60:].all())

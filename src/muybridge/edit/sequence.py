@@ -85,9 +85,9 @@ def posed(clip: Clip, rotations: Shaped[Tensor, "t j 4"], places: Shaped[Tensor,
 def concatenate(first: Clip, second: Clip) -> Clip:
     """The frames of one clip and then those of another, as they are.
 
-    Captions keep their place in time. Where only one clip knows what is filled, nothing is in the
-    other; where only one knows the uncertainty, it is NaN in the other; contacts are kept only if
-    both have them.
+    Captions keep their place in time; one that goes on over the cut stays one. Where only one clip
+    knows what is filled, nothing is in the other; where only one knows the uncertainty, it is NaN
+    in the other; contacts are kept only if both have them.
 
     Raises:
         InputError: If the skeletons or frame rates differ.
@@ -95,7 +95,7 @@ def concatenate(first: Clip, second: Clip) -> Clip:
     second = same_skeleton(second, first)
     moving = first.translations is not None or second.translations is not None
     shift = len(first) / first.fps
-    later = (Caption(c.text, c.start + shift, c.end + shift) for c in second.captions)
+    later = tuple(Caption(c.text, c.start + shift, c.end + shift) for c in second.captions)
     return replace(
         first,
         rotations=torch.cat((first.rotations, second.rotations)),
@@ -108,8 +108,22 @@ def concatenate(first: Clip, second: Clip) -> Clip:
         if first.contacts is None or second.contacts is None
         else torch.cat((first.contacts, second.contacts)),
         filled=_chain(first.filled, second.filled, first, second, False),
-        captions=(*first.captions, *later),
+        captions=_merged(first.captions, later, 0.5 / first.fps),
     )
+
+
+def _merged(
+    first: tuple[Caption, ...], second: tuple[Caption, ...], near: float
+) -> tuple[Caption, ...]:
+    """Both, where a caption that ends as its equal begins becomes one."""
+    captions, later = list(first), list(second)
+    for k, ended in enumerate(captions):
+        for begun in later:
+            if begun.text == ended.text and abs(begun.start - ended.end) < near:
+                captions[k] = Caption(ended.text, ended.start, begun.end)
+                later.remove(begun)
+                break
+    return (*captions, *later)
 
 
 def _chain(
