@@ -29,7 +29,7 @@ class ImuSamples:
         acc: Specific force, m/s^2.
         mag: Magnetic field, any unit; None without magnetometers, NaN where one was silent.
         names: Parts of the body.
-        starts: Time of each sensor's first sample, seconds: their clocks tick alike, not together.
+        seconds: When each sample was taken; sensors need not tick together.
         filled: True where a sample was lost and bridged.
     """
 
@@ -38,7 +38,7 @@ class ImuSamples:
     acc: Float[Tensor, "t s 3"]
     mag: Float[Tensor, "t s 3"] | None = None
     names: tuple[str, ...] = ()
-    starts: Float[Tensor, "s"] | None = None
+    seconds: Float[Tensor, "t s"] | None = None
     filled: Bool[Tensor, "t s"] | None = None
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class ImuSamples:
             acc=self.acc[:, index],
             mag=part(self.mag),
             names=tuple(self.names[i] for i in index),
-            starts=None if self.starts is None else self.starts[index],
+            seconds=part(self.seconds),
             filled=part(self.filled),
         )
 

@@ -10,7 +10,7 @@ T frames of the clip, N samples. Earth: east, north, up. Quaternions x, y, z, w,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
