@@ -51,7 +51,7 @@ class Take:
         for gap in gaps:
             points, cut = self.points.clone(), slice(gap.start, gap.stop)
             points[cut, gap.marker] = torch.nan
-                filled = fill_gaps(points, self.fps, FillOptions(method, most_std=1e9))
+            filled = fill_gaps(points, self.fps, FillOptions(method, most_std=1e9))
             squares.append((filled.points[cut, gap.marker] - self.points[cut, gap.marker]).square())
         return 1e3 * float(torch.cat(squares).sum(-1).mean().sqrt())
 
@@ -116,9 +116,7 @@ def test_bridge_equals_sklearns_gaussian_process() -> None:
     track = track - track.nanmean(0)
     knots = gaps_time.neighbours(track, 20, 30, gaps_time.BRIDGE_KNOTS).numpy()
     kernel = gp.kernels.Matern(gaps_time.BRIDGE_SECONDS, nu=2.5)
-    model = gp.GaussianProcessRegressor(
-        kernel, alpha=gaps_time.BRIDGE_NOISE**2, optimizer=None
-    )
+    model = gp.GaussianProcessRegressor(kernel, alpha=gaps_time.BRIDGE_NOISE**2, optimizer=None)
     model.fit(knots[:, None] / 60.0, track[knots].numpy())
     theirs = model.predict(np.arange(20, 30)[:, None] / 60.0)
     np.testing.assert_allclose(gaps_time.bridge(track, 20, 30, 60.0).numpy(), theirs, atol=1e-9)
