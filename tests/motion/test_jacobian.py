@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from muybridge.geometry.rotation import (
+    conjugate,
     geodesic_angle,
     identity_quaternion,
     multiply,
@@ -16,7 +17,9 @@ from muybridge.geometry.rotation import (
 from muybridge.motion.body import Body, template
 from muybridge.motion.jacobian import (
     angles_jacobian,
+    exponential_jacobian,
     joint_angles,
+    orientation_jacobian,
     point_jacobian,
     retract,
     rotation_from_angles,
@@ -128,3 +131,37 @@ def test_knee_bends_backwards_in_space_for_positive_angles() -> None:
     bent = quaternion_from_rotvec(torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64))
     shank = rotate(bent, torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64))
     assert float(shank[2]) < 0.0  # towards the heel side: the person faces +Z
+
+
+def test_orientation_jacobian_equals_autograd() -> None:
+    body = template(HALPE_26)
+    rotations, root = _random_pose(body, 2, seed=3)
+    joints = tuple(body.skeleton.index(name) for name in ("LeftHand", "Hips", "RightFoot"))
+    pose, _ = _points(body, rotations, root)
+    ours = orientation_jacobian(body.skeleton, pose, joints, body.freedoms)
+
+    def turned(step: torch.Tensor) -> torch.Tensor:
+        moved, _ = _points(body, *retract(rotations, root, step, body.freedoms))
+        change = multiply(moved.orientations, conjugate(pose.orientations))[:, list(joints)]
+        return 2.0 * change[..., :3] * change[..., 3:].sign()  # of small turns
+
+    zero = torch.zeros(2, len(body.freedoms), dtype=torch.float64)
+    full = torch.autograd.functional.jacobian(turned, zero)
+    expected = torch.stack([full[t, :, :, t] for t in range(2)])
+    torch.testing.assert_close(ours, expected, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-5, 1e-3, 0.5, 3.0])
+def test_exponential_jacobian_equals_autograd(size: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    rotvec = torch.randn(3, dtype=torch.float64, generator=generator)
+    rotvec = size * rotvec / rotvec.norm()
+
+    def change(delta: torch.Tensor) -> torch.Tensor:
+        there = quaternion_from_rotvec(rotvec + delta)
+        return 2.0 * multiply(conjugate(quaternion_from_rotvec(rotvec)), there)[:3]
+
+    step = 1e-6 * torch.eye(3, dtype=torch.float64)
+    expected = torch.stack([(change(d) - change(-d)) / 2e-6 for d in step], dim=-1)
+    ours = exponential_jacobian(rotvec)
+    torch.testing.assert_close(ours, expected, atol=1e-8, rtol=0)

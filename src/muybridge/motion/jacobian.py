@@ -8,22 +8,26 @@ that joint's own frame. No Euler angles, so nothing locks. A hinge is a joint wi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from muybridge.geometry.rotation import multiply, quaternion_from_rotvec, rotate
+from muybridge.geometry.rotation import cross_matrix, multiply, quaternion_from_rotvec, rotate
 from muybridge.motion.kinematics import Pose
 from muybridge.motion.skeleton import Skeleton
 
 __all__ = [
     "Freedoms",
     "angles_jacobian",
+    "exponential_jacobian",
     "joint_angles",
+    "orientation_jacobian",
     "point_jacobian",
     "retract",
     "rotation_from_angles",
+    "turns_jacobian",
 ]
 
 
@@ -44,14 +48,25 @@ class Freedoms:
 
     def reach(self, skeleton: Skeleton, joints: tuple[int, ...]) -> Float[Tensor, "m r"]:
         """1 where a turn moves what is fixed to a joint (itself or a descendant), else 0."""
-        reach = torch.zeros(len(joints), len(self.joints), dtype=self.axes.dtype)
-        for row, joint in enumerate(joints):
-            chain = set()
-            while joint >= 0:
-                chain.add(joint)
-                joint = skeleton.parents[joint]
-            reach[row] = torch.tensor([float(own in chain) for own in self.joints])
-        return reach
+        return _reach(skeleton.parents, joints, self.joints, self.axes.dtype)
+
+
+@lru_cache(maxsize=256)
+def _reach(
+    parents: tuple[int, ...],
+    joints: tuple[int, ...],
+    owners: tuple[int, ...],
+    dtype: torch.dtype,
+) -> Float[Tensor, "m r"]:
+    """Row by row, which turns belong to a joint or to one above it; never written to."""
+    reach = torch.zeros(len(joints), len(owners), dtype=dtype)
+    for row, joint in enumerate(joints):
+        chain = set()
+        while joint >= 0:
+            chain.add(joint)
+            joint = parents[joint]
+        reach[row] = torch.tensor([float(own in chain) for own in owners])
+    return reach
 
 
 def point_jacobian(
@@ -79,12 +94,65 @@ def point_jacobian(
     """
     owners = list(freedoms.joints)
     axes_world = rotate(pose.orientations[:, owners], freedoms.axes)
-    arms = points_world.unsqueeze(2) - pose.positions[:, owners].unsqueeze(1)
     reach = freedoms.reach(skeleton, point_joints)
-    turns = torch.linalg.cross(axes_world.unsqueeze(1).expand_as(arms), arms)
-    turns = turns * reach.unsqueeze(-1)
+    turns = turns_jacobian(pose.positions[:, owners], axes_world, points_world, reach)
     shift = torch.eye(3, dtype=turns.dtype).expand(*points_world.shape[:2], 3, 3)
-    return torch.cat((shift, turns.mT), dim=-1)
+    return torch.cat((shift, turns), dim=-1)
+
+
+def turns_jacobian(
+    pivots_world: Float[Tensor, "t r 3"],
+    axes_world: Float[Tensor, "t r 3"],
+    points_world: Float[Tensor, "t m 3"],
+    reach: Float[Tensor, "m r"],
+) -> Float[Tensor, "t m 3 r"]:
+    """How points move with turns about axes through pivots: w x (x - p), where the turn reaches.
+
+    Args:
+        pivots_world: A point of each axis, metres.
+        axes_world: Axes; a length other than one scales the turn.
+        points_world: The points, metres.
+        reach: 1 where a turn moves a point, else 0; `Freedoms.reach`.
+    """
+    arms = points_world.unsqueeze(2) - pivots_world.unsqueeze(1)
+    turns = torch.linalg.cross(axes_world.unsqueeze(1).expand_as(arms), arms)
+    return (turns * reach.unsqueeze(-1)).mT
+
+
+def orientation_jacobian(
+    skeleton: Skeleton, pose: Pose, joints: tuple[int, ...], freedoms: Freedoms
+) -> Float[Tensor, "t m 3 d"]:
+    """Derivative of the world orientation of joints: Q <- exp(J step) Q, radians a metre or radian.
+
+    A turn about the world axis w turns all that hangs on it by w; moving the root turns nothing.
+
+    Args:
+        skeleton: The tree.
+        pose: World pose of the joints, from `forward`.
+        joints: The joints whose orientation is asked for.
+        freedoms: What may move.
+    """
+    owners = list(freedoms.joints)
+    axes_world = rotate(pose.orientations[:, owners], freedoms.axes)
+    reach = freedoms.reach(skeleton, joints)
+    turns = axes_world.mT.unsqueeze(1) * reach.unsqueeze(-2)
+    return torch.nn.functional.pad(turns, (3, 0))
+
+
+def exponential_jacobian(rotvec: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
+    """J with exp(v + d) = exp(v) exp(J d) for small d: the right Jacobian of the exponential map.
+
+    J = I - (1 - cos a) / a^2 [v] + (a - sin a) / a^3 [v]^2, with a = |v|.
+    """
+    squared = rotvec.square().sum(-1)
+    near = squared < 1e-6
+    safe = torch.where(near, torch.ones_like(squared), squared)
+    angle = safe.sqrt()
+    first = torch.where(near, 0.5 - squared / 24.0, (1.0 - angle.cos()) / safe)
+    second = torch.where(near, 1.0 / 6.0 - squared / 120.0, (angle - angle.sin()) / (safe * angle))
+    across = cross_matrix(rotvec)
+    eye = torch.eye(3, dtype=rotvec.dtype)
+    return eye - first[..., None, None] * across + second[..., None, None] * across @ across
 
 
 def retract(

@@ -1,0 +1,288 @@
+"""Full body: of all poses that meet the aims, the one nearest to the pose there is.
+
+    min |s|^2_W   such that the joints of the aims are where they should be, within joint limits
+
+is a quadratic programme in every step: the aims are linear in a small change, the limits are a box.
+It is solved as  min |e(s)|^2 + w |s|^2  with a w so small (`YIELD`) that the aims miss by a few
+micrometres where they can be met, and share the lack by their weights where they cannot.
+
+T frames (all at once), J joints, M aims, U unknowns. The unknowns s are the change itself: the
+shift of the root, for each free joint the rotation vector of R0^-1 R, for each limited one the
+change of its swing-twist angles. s = 0 is the pose there is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from muybridge.geometry.rotation import (
+    matrix_from_quaternion,
+    matrix_from_rotvec,
+    quaternion_from_matrix,
+    rotvec_from_matrix,
+)
+from muybridge.motion.ik.levenberg import LevenbergOptions, levenberg_marquardt
+from muybridge.motion.ik.limits import Limits
+from muybridge.motion.ik.problem import Solution
+from muybridge.motion.jacobian import Freedoms, exponential_jacobian, turns_jacobian
+from muybridge.motion.skeleton import Skeleton
+
+__all__ = ["Aims", "FullBodyProblem", "Rig", "change_pose", "full_body_problem"]
+
+YIELD = 1e-6  # square metres a square radian: how much the aims give way to a small change
+SOFT = 1e-3  # the same at first: along a narrow curved valley only short steps are possible
+RADIAN = 0.2  # metres: what one radian off counts as, for the ends of limbs
+
+
+@dataclass(frozen=True)
+class Aims:
+    """What joints are to do in each frame; NaN leaves a number free.
+
+    Attributes:
+        joints: The M joints.
+        positions: Where they are to be, world, metres.
+        orientations: How they are to be turned, world.
+        weights: How much each counts where not all can be met.
+    """
+
+    joints: tuple[int, ...]
+    positions: Float[Tensor, "t m 3"]
+    orientations: Float[Tensor, "t m 4"]
+    weights: Float[Tensor, "m"]
+
+
+@dataclass(frozen=True)
+class Rig:
+    """What may move, and how dear it is.
+
+    Attributes:
+        skeleton: The tree.
+        free: Joints that may turn any way.
+        limits: Joints that may turn within ranges.
+        root: Whether the root may be shifted.
+        dear: Relative cost of turning each joint, by its square; the last is that of shifting the
+            root, per square metre.
+    """
+
+    skeleton: Skeleton
+    free: tuple[int, ...]
+    limits: Limits
+    root: bool
+    dear: Float[Tensor, "j+1"]
+
+    @cached_property
+    def turning(self) -> list[int]:
+        """Joints in the order of the unknowns."""
+        return [*self.free, *self.limits.joints]
+
+    @property
+    def before(self) -> int:
+        """Unknowns before the turns: the shift of the root."""
+        return 3 * self.root
+
+    @cached_property
+    def cost(self) -> Float[Tensor, "u"]:
+        """Relative cost of each unknown."""
+        turns = self.dear[self.turning].repeat_interleave(3)
+        return torch.cat((self.dear[-1:].expand(self.before), turns))
+
+    def reach(self, joints: tuple[int, ...]) -> Float[Tensor, "m r"]:
+        """Which of the turns, three a joint, move which joints."""
+        owners = tuple(joint for joint in self.turning for _ in range(3))
+        axes = torch.eye(3, dtype=torch.float64).repeat(len(self.turning), 1)
+        return Freedoms(owners, axes).reach(self.skeleton, joints)
+
+
+@dataclass(frozen=True)
+class FullBodyProblem:
+    """The aims of all frames as a problem of the change s; made by `full_body_problem`.
+
+    Attributes:
+        rig: What may move.
+        local: Local rotations as they are.
+        translations: Positions in the parents' frames; the root's in the world.
+        start: Angles of the limited joints as they are.
+        aims: The joints of the aims and their weights.
+        positions: Where they are to be.
+        orientations: How they are to be turned.
+        give: How much the aims give way, see `YIELD`.
+    """
+
+    rig: Rig
+    local: Float[Tensor, "t j 3 3"]
+    translations: Float[Tensor, "t j 3"]
+    start: Float[Tensor, "t l 3"]
+    aims: Aims
+    positions: Float[Tensor, "t m 3"]
+    orientations: Float[Tensor, "t m 3 3"]
+    give: float = YIELD
+
+    @cached_property
+    def lower(self) -> Float[Tensor, "t u"]:
+        """Least change; what is beyond a limit may stay there."""
+        return self._padded((self.rig.limits.lower - self.start).clamp(max=0.0), -torch.inf)
+
+    @cached_property
+    def upper(self) -> Float[Tensor, "t u"]:
+        """Greatest change."""
+        return self._padded((self.rig.limits.upper - self.start).clamp(min=0.0), torch.inf)
+
+    def _padded(self, limited: Float[Tensor, "t l 3"], value: float) -> Float[Tensor, "t u"]:
+        before = 3 * len(self.rig.free) + self.rig.before
+        return torch.nn.functional.pad(limited.flatten(1), (before, 0), value=value)
+
+    @cached_property
+    def stiffness(self) -> Float[Tensor, "u"]:
+        """Cost of the change."""
+        return self.give * self.rig.cost
+
+    def take(self, rows: Int[Tensor, "k"]) -> FullBodyProblem:
+        """Some of the frames."""
+        return replace(
+            self,
+            local=self.local[rows],
+            translations=self.translations[rows],
+            start=self.start[rows],
+            positions=self.positions[rows],
+            orientations=self.orientations[rows],
+        )
+
+    def moved(
+        self, state: Float[Tensor, "t u"]
+    ) -> tuple[Float[Tensor, "t j 3 3"], Float[Tensor, "t j 3"]]:
+        """Local rotations and translations after a change."""
+        local, translations, rig = self.local.clone(), self.translations, self.rig
+        if rig.root:
+            shift = torch.nn.functional.pad(state[:, None, :3], (0, 0, 0, local.shape[1] - 1))
+            translations = translations + shift
+        free, limited = self._turns(state)
+        local[:, list(rig.free)] = local[:, list(rig.free)] @ matrix_from_rotvec(free)
+        if rig.limits.joints:
+            turned = rig.limits.rotations(self.start + limited)
+            local[:, list(rig.limits.joints)] = matrix_from_quaternion(turned)
+        return local, translations
+
+    def _turns(
+        self, state: Float[Tensor, "t u"]
+    ) -> tuple[Float[Tensor, "t f 3"], Float[Tensor, "t l 3"]]:
+        """Rotation vectors of the free joints, changed angles of the limited ones."""
+        turns = state[:, self.rig.before :].unflatten(-1, (-1, 3))
+        return turns[:, : len(self.rig.free)], turns[:, len(self.rig.free) :]
+
+    def linearise(
+        self, state: Float[Tensor, "t u"]
+    ) -> tuple[Float[Tensor, "t e"], Float[Tensor, "t e u"]]:
+        """What the aims lack, in weighted metres, and how it changes."""
+        local, translations = self.moved(state)
+        places, turns = _forward(self.rig.skeleton, local, translations)
+        joints, weights = list(self.aims.joints), self.aims.weights[:, None]
+        points = torch.stack([places[j] for j in joints], dim=1)
+        ends = torch.stack([turns[j] for j in joints], dim=1)
+        lacking = weights * (self.positions - points)
+        turned = (RADIAN * weights) * _rotvec(self.orientations @ ends.mT)
+        error = torch.cat((lacking, turned), dim=1)
+
+        axes = torch.stack([turns[j] for j in self.rig.turning], dim=1) @ self._slopes(state, local)
+        axes_world = axes.mT.flatten(1, 2)
+        pivots = torch.stack([places[j] for j in self.rig.turning], dim=1)
+        reach = self.rig.reach(self.aims.joints)
+        moves = turns_jacobian(pivots.repeat_interleave(3, 1), axes_world, points, reach)
+        spins = axes_world.mT.unsqueeze(1) * reach.unsqueeze(-2)
+        if self.rig.root:
+            moves, spins = torch.nn.functional.pad(moves, (3, 0)), _after_nothing(spins)
+            moves[..., :3] = torch.eye(3, dtype=moves.dtype)
+        weights = weights.unsqueeze(-1)
+        jacobian = torch.cat((weights * moves, RADIAN * weights * spins), dim=1)
+        jacobian = torch.where(error.isnan().unsqueeze(-1), 0.0, jacobian)
+        return error.nan_to_num(nan=0.0).flatten(1), jacobian.flatten(1, 2)
+
+    def _slopes(
+        self, state: Float[Tensor, "t u"], local: Float[Tensor, "t j 3 3"]
+    ) -> Float[Tensor, "t r 3 3"]:
+        """How the turns d of R <- R exp(d) change with the unknowns, joint by joint."""
+        free, _ = self._turns(state)
+        slopes, limits = exponential_jacobian(free), self.rig.limits
+        if not limits.joints:
+            return slopes
+        now = quaternion_from_matrix(local[:, list(limits.joints)])
+        return torch.cat((slopes, limits.jacobian(now)), dim=1)
+
+
+def _after_nothing(spins: Float[Tensor, "t m 3 r"]) -> Float[Tensor, "t m 3 u"]:
+    """A shift of the root turns nothing."""
+    return torch.nn.functional.pad(spins, (3, 0))
+
+
+def _rotvec(matrix: Float[Tensor, "t m 3 3"]) -> Float[Tensor, "t m 3"]:
+    """Rotation vectors; NaN where the matrix is."""
+    known = matrix.isfinite().flatten(-2).all(-1)
+    rotvec = torch.full(matrix.shape[:-1], torch.nan, dtype=matrix.dtype)
+    rotvec[known] = rotvec_from_matrix(matrix[known])
+    return rotvec
+
+
+def _forward(
+    skeleton: Skeleton, local: Float[Tensor, "t j 3 3"], translations: Float[Tensor, "t j 3"]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """World place and orientation of each joint. A few frames at a time: fewer, larger steps than
+    `kinematics.forward`, which is for many."""
+    turns, places = [local[:, 0]], [translations[:, 0]]
+    rows, steps = local.unbind(1), translations.unsqueeze(-1).unbind(1)
+    for joint, parent in enumerate(skeleton.parents[1:], start=1):
+        way = torch.baddbmm(places[parent].unsqueeze(-1), turns[parent], steps[joint])
+        places.append(way.squeeze(-1))
+        turns.append(turns[parent] @ rows[joint])
+    return places, turns
+
+
+def full_body_problem(
+    rig: Rig,
+    rotations: Float[Tensor, "t j 4"],
+    translations: Float[Tensor, "t j 3"],
+    aims: Aims,
+) -> FullBodyProblem:
+    """The problem of bringing poses to aims.
+
+    Args:
+        rig: What may move.
+        rotations: Local rotations as they are.
+        translations: Positions in the parents' frames; the root's in the world.
+        aims: What is wanted.
+    """
+    known = aims.orientations.isfinite().all(-1)
+    orientations = torch.full((*known.shape, 3, 3), torch.nan, dtype=torch.float64)
+    orientations[known] = matrix_from_quaternion(aims.orientations[known])
+    return FullBodyProblem(
+        rig=rig,
+        local=matrix_from_quaternion(rotations),
+        translations=translations,
+        start=rig.limits.angles(rotations[:, list(rig.limits.joints)]),
+        aims=aims,
+        positions=aims.positions,
+        orientations=orientations,
+    )
+
+
+def change_pose(
+    problem: FullBodyProblem, iterations: int = 30
+) -> tuple[Float[Tensor, "t j 4"], Float[Tensor, "t j 3"], Solution]:
+    """The nearest poses that meet the aims: first with soft aims, then with hard ones.
+
+    Args:
+        problem: Poses and aims.
+        iterations: At most so many steps in each of the two passes.
+    Returns:
+        Local rotations, translations, and how it went (`error` in weighted metres).
+    """
+    state = torch.zeros(len(problem.local), len(problem.stiffness), dtype=torch.float64)
+    soft = LevenbergOptions(iterations=iterations, damping=1e-2, settled=1e-3)
+    found = levenberg_marquardt(replace(problem, give=SOFT), state, soft)
+    hard = LevenbergOptions(iterations=iterations, damping=1e-3, settled=1e-3)
+    found = levenberg_marquardt(problem, found.state, hard)
+    local, translations = problem.moved(found.state)
+    return quaternion_from_matrix(local), translations, found
