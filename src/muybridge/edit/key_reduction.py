@@ -41,7 +41,7 @@ LENGTHS = (*range(1, 17), 18, 21, 24, 28, 32, 37, 43, 49, 56, 64, 74, 85, 98, 11
 SAMPLES = 16  # frames at which a longer segment is compared
 SEARCH = 9  # halvings of the range of the factor
 RANGE = (2.0**-6, 2.0**3)  # of the factor
-TIGHTER = 4  # times that the limit of a joint is made tighter
+REPAIRS = 12  # rounds in which keys are added where an angle is too large
 STILL = 1e-9  # radians or metres by which a track that does not move may move
 LEAST = 1e-3  # metres that hang from a joint at least
 
@@ -222,15 +222,25 @@ def _keyed(clip: Clip, tables: list[_Table], limits: list[Tensor | float], way: 
 def _within_angle(
     clip: Clip, tables: list[_Table], limits: list[Tensor | float], angle: float, way: Way
 ) -> KeyedClip:
-    """Keys by the limits, these tightened for joints that the fit has left off by too much."""
-    found = _keyed(clip, tables, limits, way)
-    for _ in range(TIGHTER):
-        off = geodesic_angle(evaluate(found).rotations, clip.rotations).amax(0)
+    """Keys by the limits, and one more in every segment whose rotation is still off by too much.
+
+    A long segment is compared at some frames only, and least squares may make a frame worse.
+    """
+    keys = [_shortest(table, limit) for table, limit in zip(tables, limits, strict=True)]
+    for _ in range(REPAIRS):
+        found = _from_keys(clip, tables, keys, way)
+        off = geodesic_angle(evaluate(found).rotations, clip.rotations)
         if not bool((off > angle).any()):
             break
-        limits[0] = torch.where(off > angle, limits[0] * (0.9 * angle / off), limits[0])
-        found = _keyed(clip, tables, limits, way)
+        keys[0] = keys[0] | _worst(off, keys[0]) & (off > angle)
     return found
+
+
+def _worst(off: Float[Tensor, "t j"], keys: Bool[Tensor, "t j"]) -> Bool[Tensor, "t j"]:
+    """The worst frame of each segment of each track."""
+    segments = keys.long().cumsum(0) - 1
+    most = torch.zeros_like(off).scatter_reduce(0, segments, off, "amax", include_self=False)
+    return off == most.gather(0, segments)
 
 
 def _shortest(table: _Table, limit: Tensor | float) -> Bool[Tensor, "t j"]:
