@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from muybridge.capture.imu.take import ImuTake
 
-__all__ = ["capture_imu"]
+__all__ = ["ImuOptions", "capture_imu", "summary"]
 
 
-def capture_imu(
-    folder: Path,
-    out: Path,
-    *,
-    pose: Literal["N", "T"] = "N",
-    pose_at: float | None = None,
-    stature: float = 1.75,
-    fps: float | None = None,
-    facing: float | None = None,
-    heading: Literal["auto", "off"] = "auto",
-) -> None:
+@dataclass(frozen=True)
+class ImuOptions:
+    """How a take of inertial sensors was made."""
+
+    pose: Literal["N", "T"] = "N"
+    """Held while standing still: arms hanging (N) or stretched to the sides (T)."""
+    pose_at: float | None = None
+    """Middle of that pose, seconds from the start; the stillest early second when absent."""
+    stature: float = 1.75
+    """Body height, metres: sensors do not measure lengths."""
+    fps: float | None = None
+    """Frames a second; the sensors' rate when absent."""
+    facing: float | None = None
+    """Direction faced in the pose, degrees clockwise from north; from the legs when absent."""
+    heading: Literal["auto", "off"] = "auto"
+    """off: do not use magnetometers after the pose."""
+    earth: Literal["ENU", "NED", "NWU", "clip"] = "ENU"
+    """Frame of the sensors' own quaternions."""
+    flip_force: bool = False
+    """Accelerometers read -g at rest instead of +g."""
+
+
+def capture_imu(folder: Path, out: Path, options: ImuOptions | None = None) -> None:
     """Read the logs, make a clip, write it and say how it went.
 
     Args:
         folder: With a folder for each sensor, named for its part of the body.
         out: File to write: .bvh, .glb or .npz.
-        pose: Held while standing still: arms hanging (N) or stretched to the sides (T).
-        pose_at: Middle of that pose, seconds from the start; found when None.
-        stature: Body height, metres.
-        fps: Frames a second; the sensors' rate when None.
-        facing: Direction faced in the pose, degrees clockwise from magnetic north; found when None.
-        heading: "off" does not use magnetometers after the pose.
+        options: How the take was made.
     Raises:
         InputError: If the logs cannot be used or the file cannot be written.
     """
@@ -43,15 +51,18 @@ def capture_imu(
     from muybridge.files.imu import read_imu_folder
 
     check_suffix(out, (".bvh", ".glb", ".npz"))
-    options = TakeOptions(
-        pose=pose,
-        pose_at=pose_at,
-        stature=stature,
-        fps=fps,
-        heading=heading,
-        facing_deg=facing,
+    given = options or ImuOptions()
+    made = TakeOptions(
+        pose=given.pose,
+        pose_at=given.pose_at,
+        stature=given.stature,
+        fps=given.fps,
+        heading=given.heading,
+        facing_deg=given.facing,
+        earth=given.earth,
+        flip_force=given.flip_force,
     )
-    take = capture_logs(read_imu_folder(folder), options)
+    take = capture_logs(read_imu_folder(folder), made)
     write_motion(out, take.clip)
     for line in summary(take):
         say(line)

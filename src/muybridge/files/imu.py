@@ -231,8 +231,8 @@ def _ordered(table: NDArray[np.float64]) -> Series:
     A clock that starts again would lose everything after it, so that is refused.
     """
     stamped = table[np.isfinite(table[:, 0])]
-    latest = np.maximum.accumulate(np.r_[-np.inf, stamped[:-1, 0]]) if len(stamped) else []
-    kept = stamped[stamped[:, 0] > latest]
+    before = np.concatenate(([-np.inf], stamped[:-1, 0]))[: len(stamped)]
+    kept = stamped[stamped[:, 0] > np.maximum.accumulate(before)]
     if len(kept) < max(FEWEST, MOST_LOST * len(table)):
         raise InputError(
             f"expected stamps that grow from line to line, got {len(kept)} such lines of "

@@ -136,7 +136,7 @@ def _grid(log: ImuLog, span: Span) -> _Grid:
     step = (stamps[-1] - stamps[0]) / number[-1]
     first = max(0, int(np.floor((span.start - stamps[0]) / step + 1e-6)))
     last = min(int(number[-1]), int(np.ceil((span.stop - stamps[0]) / step - 1e-6)))
-    wanted = np.arange(first, last + 1)
+    wanted = np.arange(first, last + 1, dtype=np.float64)
     values = log.inertial.values.numpy()
     whole = np.isfinite(values).all(axis=1)
     inertial = _between(number[whole].astype(np.float64), values[whole], wanted)

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from muybridge.capture.imu.mahony import _units
 from muybridge.capture.imu.rows import (
-    Rows,
     exponential,
     from_rows,
     matrices,

@@ -12,7 +12,8 @@ T samples.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,6 +22,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from muybridge.capture.finding import Finding
+from muybridge.capture.imu.samples import ImuSamples
+from muybridge.capture.imu.strapdown import integrate_gyro
 from muybridge.files.imu import GRAVITY, ImuLog
 from muybridge.geometry.rotation import (
     conjugate,
@@ -37,7 +40,6 @@ __all__ = [
     "enu_from",
     "evidence",
     "findings",
-    "flipped_force",
 ]
 
 Earth = Literal["ENU", "NED", "NWU", "clip"]
@@ -48,9 +50,11 @@ _ENU_FROM = {  # columns are the axes of the other frame, seen in ENU
     "NWU": [[0.0, -1, 0], [1, 0, 0], [0, 0, 1]],
     "clip": [[0.0, 0, 1], [1, 0, 0], [0, 1, 0]],
 }
-MOVING = 0.3  # rad/s: above this the gyroscope says something about its sign and unit
-CALM = 3.0  # m/s^2: the force is taken as gravity while its length is within this of its mean
-WRONG_UNIT = 3.0  # times too much or too little, beyond any fault of calibration
+FACTORS = (1.0, -1.0, 180.0 / math.pi, math.pi / 180.0)  # signs and units that get confused
+WANDER = math.radians(6.0)  # of gravity within a second, at most, with a gyroscope that is right
+MUCH_WORSE = 1.5  # times as far as with the best factor
+AGAINST = -0.7  # correlation of quaternions and gyroscope when one of them is reversed
+WRONG_UNIT = 3.0  # times too much or too little g, beyond any fault of calibration
 
 
 def enu_from(earth: Earth) -> Float[Tensor, "4"]:
@@ -63,9 +67,21 @@ def clip_from_enu() -> Float[Tensor, "4"]:
     return conjugate(enu_from("clip"))
 
 
-def flipped_force(acc: Float[Tensor, "*t 3"]) -> Float[Tensor, "*t 3"]:
-    """The specific force of a sensor that reports gravity's pull, -g at rest, instead."""
-    return -acc
+def converted(log: ImuLog, earth: Earth = "ENU", flip_force: bool = False) -> ImuLog:
+    """A log in the one convention.
+
+    Args:
+        log: As it was written.
+        earth: Frame that its own quaternions turn the sensor to.
+        flip_force: Whether its accelerometer reads gravity's pull, -g at rest, instead of +g.
+    """
+    inertial, own = log.inertial, log.orientation
+    if flip_force:
+        signs = torch.tensor([1.0, 1, 1, -1, -1, -1], dtype=torch.float64)
+        inertial = replace(inertial, values=signs * inertial.values)
+    if own is not None:
+        own = replace(own, values=multiply(enu_from(earth), own.values))
+    return replace(log, inertial=inertial, orientation=own)
 
 
 @dataclass(frozen=True)
@@ -74,9 +90,10 @@ class Evidence:
 
     Attributes:
         gravity: Length of the force over the still part, m/s^2.
-        gyro_scale: Turn that the force's direction shows over the turn that the gyroscope says; 1
-            where all is well, -1 for the other sign, 57 for rad/s labelled deg/s; NaN where the
-            sensor hardly moved.
+        gyro_factor: What the gyroscope has to be multiplied with so that gravity stays where it is:
+            1, or -1 for the other sign, or 57.3 or its inverse for a wrong unit.
+        wander: How far gravity goes within a second with that factor, radians.
+        wander_as_logged: The same with factor 1.
         up: Mean of the force in the frame of the log's own quaternions, in g; (0, 0, 1) in a frame
             whose z is up. NaN without quaternions.
         forward: Correlation of the quaternions' turns with the gyroscope, taken as earth from
@@ -87,7 +104,9 @@ class Evidence:
     """
 
     gravity: float
-    gyro_scale: float
+    gyro_factor: float
+    wander: float
+    wander_as_logged: float
     up: tuple[float, float, float]
     forward: float
     backward: float
@@ -101,6 +120,7 @@ def evidence(log: ImuLog) -> Evidence:
     gyro, acc = values[:, :3], values[:, 3:]
     speed = gyro.norm(dim=-1)
     still = speed <= speed.quantile(0.2)
+    factor, wander, as_logged = _gyro_factor(gyro, acc, seconds)
     up, forward, backward = (torch.nan,) * 3, np.nan, np.nan
     if log.orientation is not None:
         own = _at(log.orientation.seconds, log.orientation.values, seconds)
@@ -109,7 +129,9 @@ def evidence(log: ImuLog) -> Evidence:
         forward, backward = (_turning(q, gyro, seconds) for q in (own, conjugate(own)))
     return Evidence(
         gravity=float(acc[still].norm(dim=-1).median()),
-        gyro_scale=_gyro_scale(gyro, acc, seconds),
+        gyro_factor=factor,
+        wander=wander,
+        wander_as_logged=as_logged,
         up=up,
         forward=forward,
         backward=backward,
@@ -145,29 +167,30 @@ def _turning(
     return float(both)
 
 
-def _gyro_scale(
+def _gyro_factor(
     gyro: Float[Tensor, "t 3"], acc: Float[Tensor, "t 3"], seconds: Float[Tensor, "t"]
-) -> float:
-    """Least squares of d' = -s w x d, with d the force's direction while it is mostly gravity.
+) -> tuple[float, float, float]:
+    """The factor that makes the gyroscope hold gravity still; wandering with it and as logged.
 
-    d' is measured from the neighbours on both sides, and the force smoothed over five samples,
-    since human accelerations would drown it else.
+    With the right factor the force, turned to the earth and averaged, keeps its direction from one
+    second to the next; with a wrong one it goes wherever the sensor leans.
     """
-    length = acc.norm(dim=-1)
-    kernel = torch.ones(1, 1, 5, dtype=torch.float64) / 5.0
+    step = float((seconds[1:] - seconds[:-1]).median())
+    wander = {factor: _wander(factor * gyro, acc, 1.0 / step) for factor in FACTORS}
+    best = min(wander, key=lambda factor: wander[factor])
+    return best, wander[best], wander[1.0]
 
-    def smooth(values: Tensor) -> Tensor:
-        return torch.nn.functional.conv1d(values.T.unsqueeze(1), kernel).squeeze(1).T
 
-    d = torch.nn.functional.normalize(smooth(acc), dim=-1)
-    w, time = smooth(gyro), seconds[2:-2]
-    change = (d[2:] - d[:-2]) / (time[2:] - time[:-2]).unsqueeze(-1)
-    model = -torch.linalg.cross(w[1:-1], d[1:-1])
-    calm = (length[3:-3] - length.median()).abs() < CALM / GRAVITY * length.median()
-    used = calm & (model.norm(dim=-1) > 0.0) & (change.norm(dim=-1) > MOVING)
-    if used.sum() < 20:
-        return float("nan")
-    return float((model[used] * change[used]).sum() / model[used].square().sum())
+def _wander(gyro: Float[Tensor, "t 3"], acc: Float[Tensor, "t 3"], rate: float) -> float:
+    """Median angle between the mean forces of one second and the next, radians."""
+    turned = integrate_gyro(ImuSamples(rate, gyro[:, None], acc[:, None]))[:, 0]
+    force, second = rotate(turned, acc), max(1, round(rate))
+    sums = torch.cat((torch.zeros(1, 3, dtype=torch.float64), force.cumsum(0)))
+    mean = torch.nn.functional.normalize(sums[second:] - sums[:-second], dim=-1)
+    if len(mean) <= second:
+        return 0.0
+    cosine = (mean[second:] * mean[:-second]).sum(-1).clamp(-1.0, 1.0)
+    return float(torch.arccos(cosine).median())
 
 
 def _dip(log: ImuLog, seconds: Float[Tensor, "t"], acc: Float[Tensor, "t 3"]) -> float:
@@ -213,15 +236,20 @@ def _gravity(seen: Evidence, name: str) -> Said:
 
 
 def _gyro(seen: Evidence, name: str) -> Said:
-    scale = seen.gyro_scale
-    if np.isnan(scale) or 1.0 / WRONG_UNIT < scale < WRONG_UNIT:
+    if seen.forward < AGAINST:
+        text = f"the quaternions of {name} turn against its gyroscope (correlation "
+        text += f"{seen.forward:.2f}), so the sign of one of them is the other one"
+        return ("error", text, "multiply the gyroscope's columns by -1 in Inertial.csv")
+    if seen.wander_as_logged < max(WANDER, MUCH_WORSE * seen.wander):
         return None
-    if scale < 0.0:
-        text = f"the gyroscope of {name} turns against its accelerometer (factor {scale:.2f}), so "
-        return ("error", text + "one of them has its axes or its sign reversed", "flip its signs")
-    text = f"gravity turns {scale:.3g} times as fast as the gyroscope of {name} says, so "
-    advice = "correct the unit in the header of Inertial.csv"
-    return ("error", text + "its unit is not the one that the header states", advice)
+    text = f"gravity wanders by {math.degrees(seen.wander_as_logged):.0f} deg a second in {name} "
+    text += f"and by {math.degrees(seen.wander):.0f} when its gyroscope is multiplied by "
+    text += f"{seen.gyro_factor:.3g}, so "
+    if seen.gyro_factor < 0.0:
+        text += "its sign or the accelerometer's is the other one"
+        return ("error", text, "multiply the gyroscope's columns by -1 in Inertial.csv")
+    text += "its unit is not the one that the header states"
+    return ("error", text, "correct the unit in the header of Inertial.csv")
 
 
 def _world(seen: Evidence, name: str) -> Said:
@@ -231,7 +259,7 @@ def _world(seen: Evidence, name: str) -> Said:
     if up[2] < -0.7:
         text = f"the quaternions of {name} put the force of rest at -z, so their frame is z down "
         text += "(NED) or the accelerometer reads -g at rest"
-        return ("warning", text, "give --earth NED or --flip-force True")
+        return ("warning", text, "give --earth NED or --flip-force")
     axis = "xyz"[int(np.abs(up).argmax())]
     text = (
         f"the quaternions of {name} put the force of rest along {axis}, not z, so their frame is "
@@ -240,7 +268,7 @@ def _world(seen: Evidence, name: str) -> Said:
 
 
 def _direction(seen: Evidence, name: str) -> Said:
-    if np.isnan(seen.forward) or seen.backward < seen.forward + 0.2:
+    if np.isnan(seen.forward) or seen.backward < max(-AGAINST, seen.forward + 0.2):
         return None
     text = f"the quaternions of {name} turn with its gyroscope only when inverted (correlation "
     text += f"{seen.backward:.2f} against {seen.forward:.2f}), so they are sensor from earth"
@@ -252,4 +280,4 @@ def _hemisphere(seen: Evidence, name: str) -> Said:
         return None
     text = f"the magnetic field at {name} points up, not down: the take is from south of the "
     text += "equator, or the accelerometer reads -g at rest"
-    return ("info", text, "give --flip-force True if the take is from the north")
+    return ("info", text, "give --flip-force if the take is from the north")

@@ -99,7 +99,9 @@ def _one(
     lean = (dip - np.nanmedian(dip[pose])) / math.radians(options.dip)
     trust = np.nan_to_num(np.exp(-0.5 * (off**2 + lean**2)), nan=0.0)
     known = trust / (options.memory * rate * math.radians(options.noise) ** 2)
-    drift = math.radians(options.drift) ** 2 / rate + (math.radians(options.drift_turning)) ** 2 * turn
+    drift = (
+        math.radians(options.drift) ** 2 / rate + (math.radians(options.drift_turning)) ** 2 * turn
+    )
     link = 1.0 / drift[1:]
     doubt = math.radians(options.doubt)
     for _ in range(options.rounds):

@@ -161,4 +161,4 @@ def disturbed(samples: ImuSamples, faults: SensorFaults) -> ImuSamples:
     gyro = samples.gyro + faults.gyro_bias * direction() + walk + faults.gyro_std * normal(*shape)
     acc = samples.acc + faults.acc_bias * direction() + faults.acc_std * normal(*shape)
     mag = None if samples.mag is None else samples.mag + faults.mag_std * normal(*shape)
-    return ImuSamples(samples.rate, gyro, acc, mag, samples.names, samples.starts, samples.filled)
+    return replace(samples, gyro=gyro, acc=acc, mag=mag)

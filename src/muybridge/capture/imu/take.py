@@ -54,6 +54,8 @@ class TakeOptions:
         heading: "auto" uses magnetometers where their field is undisturbed; "off" only in the pose.
         facing_deg: Direction that the person faces in the pose, degrees clockwise from magnetic
             north; from the legs' motion when None.
+        earth: Frame of the sensors' own quaternions.
+        flip_force: Whether accelerometers read -g at rest.
         filter: Of the orientation.
     """
 
@@ -63,6 +65,8 @@ class TakeOptions:
     fps: float | None = None
     heading: Literal["auto", "off"] = "auto"
     facing_deg: float | None = None
+    earth: conventions.Earth = "ENU"
+    flip_force: bool = False
     filter: VqfOptions = field(default_factory=VqfOptions)
 
     def __post_init__(self) -> None:
@@ -111,6 +115,7 @@ def capture_logs(logs: Sequence[ImuLog], options: TakeOptions | None = None) -> 
     """
     options = options or TakeOptions()
     bones = bones_of([log.name for log in logs])
+    logs = [conventions.converted(log, options.earth, options.flip_force) for log in logs]
     span = common_span(logs)
     groups = regular(logs, span)
     fps = options.fps or min(FASTEST, max(group.rate for group in groups))
@@ -166,7 +171,9 @@ def _facing(
         return math.pi / 2.0, north
     if found.agreement < SIDEWAYS:
         return found.angle, []
-    text = f"the legs turn about axes that differ by up to {math.degrees(found.agreement):.0f} deg, "
+    text = (
+        f"the legs turn about axes that differ by up to {math.degrees(found.agreement):.0f} deg, "
+    )
     text += "so the direction that the person faces is uncertain"
     return found.angle, [Finding("imu", "warning", text, _FACE)]
 
@@ -209,7 +216,9 @@ def _log_findings(logs: Sequence[ImuLog], span: Span) -> list[Finding]:
         for seconds, what in ((span.start - early[0], "begins"), (early[1] - span.stop, "goes on")):
             if seconds > EARLY:
                 text = f"{log.name} {what} {seconds:.1f} s "
-                text += "before the last sensor" if what == "begins" else "after the first has ended"
+                text += (
+                    "before the last sensor" if what == "begins" else "after the first has ended"
+                )
                 said.append(Finding("imu", "info", f"{text}; that part is left out"))
         if log.inertial.dropped:
             text = f"{log.inertial.dropped} lines of {log.name} repeat a stamp or step backward "
@@ -217,13 +226,13 @@ def _log_findings(logs: Sequence[ImuLog], span: Span) -> list[Finding]:
     return said
 
 
-def _track_findings(
-    tracked: Tracked, window: PoseWindow, lost: Sequence[float]
-) -> list[Finding]:
+def _track_findings(tracked: Tracked, window: PoseWindow, lost: Sequence[float]) -> list[Finding]:
     """On gaps, heading and the pose."""
     said = []
     if not window.still:
-        text = f"nobody stands still in the calibration pose: {math.degrees(window.speed):.0f} deg/s "
+        text = (
+            f"nobody stands still in the calibration pose: {math.degrees(window.speed):.0f} deg/s "
+        )
         text += f"between {window.start - float(tracked.seconds[0]):.1f} and "
         text += f"{window.stop - float(tracked.seconds[0]):.1f} s, so bones are turned wrongly"
         said.append(Finding("imu", "warning", text, "give --pose-at SECONDS of a still moment"))

@@ -12,12 +12,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from muybridge.capture.finding import Finding
 from muybridge.capture.imu.calibration import PoseWindow
 from muybridge.capture.imu.clock import at, gaps_at
 from muybridge.capture.imu.heading import turned
 from muybridge.capture.imu.samples import ImuSamples
-from muybridge.capture.imu.start import compass
 from muybridge.capture.imu.steady_heading import steady_heading
 from muybridge.capture.imu.vqf import VqfOptions, vqf
 from muybridge.files.imu import ImuLog
@@ -84,7 +82,8 @@ def track(
     found: dict[str, tuple[Tensor, Tensor, HeadingSource, float]] = {}
     own = {log.name: log for log in logs}
     for group in groups:
-        assert group.seconds is not None and group.filled is not None, "samples of logs are stamped"
+        assert group.seconds is not None, "samples of logs are stamped"
+        assert group.filled is not None, "samples of logs say what was lost"
         pose = _samples_of(window, group)
         level = vqf(group, options).orientations
         north, sources, doubted = _north(group, level, pose, own, heading)

@@ -160,9 +160,7 @@ def _weights(options: VqfOptions, rate: float) -> _Weights:
     growth = 0.1**2 / (options.bias_forgetting * rate)
     level = options.bias_moving**4 / growth + options.bias_moving**2
     rest = options.bias_resting**4 / growth + options.bias_resting**2
-    return _Weights(
-        growth, options.bias_start**2, np.array([level, level, level / VERTICAL]), rest
-    )
+    return _Weights(growth, options.bias_start**2, np.array([level, level, level / VERTICAL]), rest)
 
 
 class _State:
@@ -176,9 +174,7 @@ class _State:
         self.gyro_turn, self.tilt = identity, identity
         self.down: Rows | None = None  # direction of the force one sample ago, inertial frame
         self.bias = np.zeros((3, sensors))
-        self.covariance = np.broadcast_to(
-            self.weights.most * np.eye(3), (sensors, 3, 3)
-        ).copy()
+        self.covariance = np.broadcast_to(self.weights.most * np.eye(3), (sensors, 3, 3)).copy()
         self.force = LowPass(options.tilt_time, rate)
         self.turning = LowPass(options.tilt_time, rate)
 
@@ -264,7 +260,7 @@ class _State:
         weighted = (rows * weight[:, None]).transpose(3, 1, 0, 2).reshape(both.shape[3], 3, -1)
         information = weighted @ stacked
         total = np.linalg.inv(self.covariance) + information[..., :3]
-        self.covariance = np.linalg.inv(total)
+        self.covariance = np.asarray(np.linalg.inv(total), dtype=np.float64)
         self.bias = self.bias + (self.covariance @ information[..., 3:])[..., 0].T
 
 
