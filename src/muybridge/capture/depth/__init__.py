@@ -1,0 +1,1 @@
+"""Depth cameras: points, the person in them, and a capsule body fitted to the points."""
