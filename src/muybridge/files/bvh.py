@@ -9,7 +9,8 @@ What differs from most readers and writers:
   `bvh_from_clip(clip, like=file)` picks the angles nearest to them;
 - a file never holds NaN: a clip with gaps is refused, not filled in silence.
 
-T frames, J joints, N channels. BVH states no unit; "cm" is the habit and the default.
+T frames, J joints, N channels. BVH states no unit; "cm" is the habit and the default, and "auto"
+guesses by the size of the body (`bvh_unit`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float64
+from numpy.typing import NDArray
 
 from muybridge.errors import InputError
 from muybridge.files.bvh_channels import (
@@ -41,6 +43,7 @@ from muybridge.files.bvh_text import (
     read_hierarchy,
     read_motion_header,
 )
+from muybridge.files.bvh_unit import METRES, Unit, UnitChoice, guess_unit
 from muybridge.files.decimals import format_table, parse_numbers
 from muybridge.files.disk import read_bytes, write_parts
 from muybridge.files.missing import refuse_missing
@@ -48,10 +51,10 @@ from muybridge.files.names import safe_names
 from muybridge.motion.clip import Clip
 from muybridge.motion.skeleton import Skeleton
 
-__all__ = ["BvhFile", "Unit", "bvh_from_clip", "read_bvh", "write_bvh", "write_bvh_file"]
+__all__ = [
+    "BvhFile", "Unit", "UnitChoice", "bvh_from_clip", "read_bvh", "write_bvh", "write_bvh_file",
+]  # fmt: skip
 
-Unit = Literal["cm", "m"]
-METRES = {"cm": 0.01, "m": 1.0}
 POSITIONS = ("Xposition", "Yposition", "Zposition")
 ROTATIONS = ("Zrotation", "Xrotation", "Yrotation")  # pitch in the middle: turning never locks
 STILL = 1e-9  # metres; a joint that moves less in its parent's frame needs no position channels
@@ -84,26 +87,30 @@ class BvhFile:
     @cached_property
     def clip(self) -> Clip:
         """The motion in metres and quaternions; computed when first asked for."""
-        scale = METRES[self.unit]
         columns = columns_of(self.channels, "position")
-        rest = self.skeleton.offsets.numpy()
-        moved = scale * gather(self.values, columns)
-        if self.offsets == "add":
-            moved += rest
-        local = np.where(columns >= 0, moved, rest)
+        sliding = bool((columns[1:] >= 0).any())
+        local = self._local(columns if sliding else columns[:1])
         return Clip(
             self.skeleton,
             torch.from_numpy(quaternions_from_channels(self.values, self.channels)),
             torch.from_numpy(local[:, 0].copy()),
             self.fps,
             self.name,
-            torch.from_numpy(local) if (columns[1:] >= 0).any() else None,
+            torch.from_numpy(local) if sliding else None,
         )
+
+    def _local(self, columns: NDArray[np.intp]) -> Float64[np.ndarray, "t j 3"]:
+        """Places of the first joints in their parents' frames, metres."""
+        moved = METRES[self.unit] * gather(self.values, columns)
+        rest = self.skeleton.offsets[: len(columns)].numpy()
+        if self.offsets == "add":
+            moved += rest
+        return np.where(columns >= 0, moved, rest)
 
 
 def read_bvh(
     path: Path,
-    unit: Unit = "cm",
+    unit: UnitChoice = "cm",
     *,
     offsets: Literal["replace", "add"] = "replace",
     names: Literal["safe", "keep"] = "safe",
@@ -114,7 +121,8 @@ def read_bvh(
 
     Args:
         path: The file.
-        unit: Unit of its positions and offsets.
+        unit: Unit of its positions and offsets; "auto" guesses by the size of the body, see
+            `bvh_unit.guess_unit`, and `BvhFile.unit` says what was taken.
         offsets: Position channels "replace" a joint's OFFSET (Blender, most files) or "add" to it.
         names: "safe" replaces white space and []:./ in names and numbers repeated ones; "keep"
             takes them as they are.
@@ -133,24 +141,26 @@ def read_bvh(
                 "numbers in all; the file is cut short or its frame count is wrong"
             )
         chosen = safe_names(tree.names) if names == "safe" else tuple(tree.names)
-        skeleton = Skeleton(
-            chosen,
-            tuple(tree.parents),
-            METRES[unit] * torch.tensor(tree.offsets, dtype=torch.float64),
-            tuple(tree.end_sites),
-        )
+        skeleton = _skeleton(tree, chosen, 1.0)
+        known: Unit = guess_unit(skeleton) if unit == "auto" else unit
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return BvhFile(
-        skeleton,
+        _skeleton(tree, chosen, METRES[known]),
         tree.layout,
         numbers.reshape(motion.frame_count, width),
         motion.fps,
-        unit,
+        known,
         tuple(tree.names),
         offsets,
         Path(path).stem,
     )
+
+
+def _skeleton(tree: Hierarchy, names: tuple[str, ...], metres: float) -> Skeleton:
+    """The joints of a file, whose unit is so many metres long."""
+    offsets = metres * torch.tensor(tree.offsets, dtype=torch.float64)
+    return Skeleton(names, tuple(tree.parents), offsets, tuple(tree.end_sites))
 
 
 def write_bvh(path: Path, clip: Clip, unit: Unit = "cm", *, like: BvhFile | None = None) -> None:

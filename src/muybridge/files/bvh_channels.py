@@ -23,6 +23,7 @@ __all__ = ["Layout", "angles_from_quaternions", "order_of", "quaternions_from_ch
 Layout = tuple[tuple[str, ...], ...]  # channel names of each joint, as CHANNELS lists them
 Quaternions = Float64[np.ndarray, "t j 4"]
 Angles = Float64[np.ndarray, "t j 3"]
+BLOCK = 1 << 13  # joints times frames whose angles are turned at a time
 LOCKED = 1e-7  # cosine of the middle angle below which first and last angle share one axis
 HINGE = 1e-9  # an angle below it, radians, is no rotation: a hinge keeps its one channel
 
@@ -58,11 +59,23 @@ def gather(values: Float64[np.ndarray, "t n"], columns: NDArray[np.intp]) -> Ang
 def quaternions_from_channels(values: Float64[np.ndarray, "t n"], layout: Layout) -> Quaternions:
     """Local rotations of all joints.
 
-    The product of three half-angle quaternions, written out; `sign` is +1 for the cyclic orders
-    xyz, yzx, zxy and -1 for the others.
+    In blocks of frames that stay in the cache: a long file costs its quaternions and no more.
     """
-    half = 0.5 * np.radians(gather(values, columns_of(layout, "rotation")))
     orders = np.array([["xyz".index(a) for a in order_of(channels)] for channels in layout])
+    columns, frames = columns_of(layout, "rotation"), max(1, BLOCK // len(layout))
+    quaternions = np.empty((len(values), len(layout), 4))
+    for start in range(0, len(values), frames):
+        block = slice(start, start + frames)
+        half = 0.5 * np.radians(gather(values[block], columns))
+        _half_turns(half, orders, quaternions[block])
+    return quaternions
+
+
+def _half_turns(half: Angles, orders: NDArray[np.intp], out: Quaternions) -> None:
+    """The product of three half-angle quaternions, written out.
+
+    `sign` is +1 for the cyclic orders xyz, yzx, zxy and -1 for the others.
+    """
     sign = np.where((orders[:, 1] - orders[:, 0]) % 3 == 1, 1.0, -1.0)
     (ca, cb, cc), (sa, sb, sc) = np.moveaxis(np.cos(half), -1, 0), np.moveaxis(np.sin(half), -1, 0)
     parts = np.stack(
@@ -73,10 +86,8 @@ def quaternions_from_channels(values: Float64[np.ndarray, "t n"], layout: Layout
         ),
         axis=-1,
     )
-    quaternions = np.empty((*half.shape[:2], 4))
-    np.put_along_axis(quaternions, np.broadcast_to(orders, parts.shape), parts, axis=-1)
-    quaternions[..., 3] = ca * cb * cc - sign * (sa * sb * sc)
-    return quaternions
+    np.put_along_axis(out, np.broadcast_to(orders, parts.shape), parts, axis=-1)
+    out[..., 3] = ca * cb * cc - sign * (sa * sb * sc)
 
 
 def angles_from_quaternions(

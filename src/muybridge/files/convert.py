@@ -1,22 +1,20 @@
-"""From one motion file to another by their suffixes: .bvh, .glb, .c3d, .trc, .npz."""
+"""From one motion file to another by their suffixes: .bvh, .glb, .fbx, .npz, .c3d, .trc."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from muybridge.errors import InputError
-from muybridge.files.bvh import Unit, read_bvh, write_bvh
+from muybridge.files.bvh import Unit, UnitChoice, read_bvh, write_bvh
 from muybridge.files.c3d import read_c3d, write_c3d
 from muybridge.files.clip import load_clip, save_clip
-from muybridge.files.gltf import read_glb, write_glb
+from muybridge.files.fbx import find_blender, read_fbx, write_fbx
+from muybridge.files.gltf import Interpolation, read_glb, write_glb
 from muybridge.files.trc import read_trc, write_trc
 from muybridge.motion.clip import Clip
-from muybridge.motion.facing import rest_positions
 from muybridge.motion.kinematics import forward_clip
 from muybridge.motion.markers import Markers
-from muybridge.motion.skeleton import Skeleton
 
 __all__ = [
     "SUFFIXES",
@@ -28,34 +26,55 @@ __all__ = [
     "write_motion",
 ]
 
-GIANT = 5.0  # metres; a body of this size was not meant in metres
-SUFFIXES = (".bvh", ".glb", ".npz", ".c3d", ".trc")  # the first three hold clips, the others points
+SUFFIXES = (".bvh", ".glb", ".fbx", ".npz", ".c3d", ".trc")
+POINTS = (".c3d", ".trc")  # hold points only; the others hold clips
 
 
-def convert(source: Path, target: Path, unit: Unit = "cm") -> None:
+def convert(
+    source: Path,
+    target: Path,
+    unit: UnitChoice = "auto",
+    interpolation: Interpolation | None = None,
+) -> None:
     """Write the motion of one file as another.
 
     A clip becomes markers by the world positions of its joints. Markers do not become a clip: that
     takes a skeleton fitted to them.
 
     Args:
-        source: A .bvh, .glb, .npz (clip), .c3d or .trc file.
+        source: A .bvh, .glb, .fbx, .npz (clip), .c3d or .trc file.
         target: Where to; its suffix says the format.
-        unit: Unit of BVH files read or written; they do not state theirs.
+        unit: Unit of BVH files read or written; they do not state theirs. "auto" guesses what is
+            read by the size of the body and writes centimetres.
+        interpolation: Between the frames of a .glb file; LINEAR where nothing is said.
     Raises:
         InputError: If a suffix is unknown, the source is damaged, or the way does not exist.
     """
     check_suffix(target)
-    write_motion(target, read_motion(source, unit), unit)
+    suffixes = {source.suffix.lower(), target.suffix.lower()}
+    if unit != "auto" and ".bvh" not in suffixes:
+        raise InputError(
+            f"expected --unit with a BVH file, got {source.name} and {target.name}, which state "
+            "their units; leave it away"
+        )
+    if interpolation and target.suffix.lower() != ".glb":
+        raise InputError(
+            f"expected --interpolation with a .glb file to write, got {target.name}, which has "
+            "frames only; leave it away"
+        )
+    motion = read_motion(source, unit)
+    write_motion(target, motion, "cm" if unit == "auto" else unit, interpolation or "LINEAR")
 
 
-def read_motion(path: Path, unit: Unit = "cm") -> Clip | Markers:
+def read_motion(path: Path, unit: UnitChoice = "auto") -> Clip | Markers:
     """Read any motion file: a clip, or markers where the format holds points only."""
     match path.suffix.lower():
         case ".bvh":
             return read_bvh(path, unit).clip
         case ".glb":
             return read_glb(path)
+        case ".fbx":
+            return read_fbx(path)
         case ".npz":
             return load_clip(path)
         case ".c3d":
@@ -65,19 +84,16 @@ def read_motion(path: Path, unit: Unit = "cm") -> Clip | Markers:
     raise InputError(_unknown(path))
 
 
-def read_clip(path: Path, unit: Unit | Literal["auto"] = "auto") -> Clip:
+def read_clip(path: Path, unit: UnitChoice = "auto") -> Clip:
     """Read a clip from any motion file that holds one.
 
     Args:
-        path: A .bvh, .glb or .npz file.
-        unit: Of a BVH file; "auto" takes metres where the body would be a giant in them otherwise.
+        path: A .bvh, .glb, .fbx or .npz file.
+        unit: Of a BVH file; "auto" guesses by the size of the body.
     Raises:
         InputError: If the file cannot be read or holds points only.
     """
-    bvh = path.suffix.lower() == ".bvh"
-    if bvh and unit == "auto":
-        unit = "m" if _size(read_bvh(path, "m").skeleton) < GIANT else "cm"
-    motion = read_motion(path, "cm" if unit == "auto" else unit)
+    motion = read_motion(path, unit)
     if isinstance(motion, Markers):
         raise InputError(
             f"expected a motion with a skeleton, got points alone in {path}; fit a skeleton to "
@@ -86,17 +102,16 @@ def read_clip(path: Path, unit: Unit | Literal["auto"] = "auto") -> Clip:
     return motion
 
 
-def _size(skeleton: Skeleton) -> float:
-    """Longest side of the box around the rest pose, metres."""
-    points = rest_positions(skeleton)
-    return float((points.amax(0) - points.amin(0)).max())
-
-
-def write_motion(path: Path, motion: Clip | Markers, unit: Unit = "cm") -> None:
+def write_motion(
+    path: Path,
+    motion: Clip | Markers,
+    unit: Unit = "cm",
+    interpolation: Interpolation = "LINEAR",
+) -> None:
     """Write a clip or markers in the format of the suffix."""
     check_suffix(path)
     suffix = path.suffix.lower()
-    if suffix in (".c3d", ".trc"):
+    if suffix in POINTS:
         markers = markers_from_clip(motion) if isinstance(motion, Clip) else motion
         (write_c3d if suffix == ".c3d" else write_trc)(path, markers)
         return
@@ -109,7 +124,9 @@ def write_motion(path: Path, motion: Clip | Markers, unit: Unit = "cm") -> None:
         case ".bvh":
             write_bvh(path, motion, unit)
         case ".glb":
-            write_glb(path, motion)
+            write_glb(path, motion, interpolation)
+        case ".fbx":
+            write_fbx(path, motion)
         case _:
             save_clip(path, motion)
 
@@ -123,10 +140,12 @@ def check_suffix(path: Path, known: Sequence[str] = SUFFIXES) -> None:
     """Refuse a file to write whose ending is unknown, best before the work that fills it.
 
     Raises:
-        InputError: If the suffix is none of those known.
+        InputError: If the suffix is none of those known, or .fbx and there is no Blender.
     """
     if path.suffix.lower() not in known:
         raise InputError(_unknown(path, known))
+    if path.suffix.lower() == ".fbx":
+        find_blender()
 
 
 def _unknown(path: Path, known: Sequence[str] = SUFFIXES) -> str:

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import roma
 import torch
 from numpy.typing import NDArray
 
 from muybridge.errors import InputError
+from muybridge.files.bone_matrices import clip_from_matrices, named_tips
 from muybridge.files.disk import read_bytes
 from muybridge.files.gltf_tracks import Track, frame_grid, sample, trs_matrices
 from muybridge.files.names import unique_names
-from muybridge.geometry.rotation import quaternion_from_matrix, unroll
+from muybridge.geometry.rotation import quaternion_from_matrix
 from muybridge.motion.clip import Caption, Clip
 from muybridge.motion.skeleton import Skeleton
 
@@ -31,7 +32,6 @@ __all__ = ["read_glb"]
 
 TYPES = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-STRETCH = 2e-6  # metres (or 1e-6 of the figure): more, and a joint has a translation track
 MOST_NODES = 20_000
 BROKEN = (
     KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError,
@@ -157,13 +157,27 @@ def _clip(document: _Document, animation: int, name: str) -> Clip:
     moving = {n: _moving_matrix(n, nodes[n], tracks, times) for n in {t.node for t in tracks}}
     world = _world_matrices(parents, dict(enumerate(local)) | moving, joints)
     own_parents = tuple(joints.index(parents[n]) if parents[n] in joints else -1 for n in joints)
-    return _assemble(
+    names = unique_names(str(nodes[n].get("name", "")) or f"node{n}" for n in joints)
+    tips = _end_sites(extras, names, own_parents)
+    clip = clip_from_matrices(
         np.stack([rest[n] for n in joints]),
         np.stack([np.broadcast_to(world[n], (len(times), 4, 4)) for n in joints], axis=1),
-        own_parents,
-        unique_names(str(nodes[n].get("name", "")) or f"node{n}" for n in joints),
-        {**extras, "fps": fps, "name": extras.get("name") or title or name},
+        Skeleton(names, own_parents, torch.zeros(len(joints), 3), tips),
+        fps,
+        str(extras.get("name") or title or name),
     )
+    captions = [Caption(str(t), float(a), float(b)) for t, a, b in extras.get("captions", [])]
+    return replace(clip, captions=tuple(captions))
+
+
+def _end_sites(
+    extras: dict[str, Any], names: tuple[str, ...], parents: tuple[int, ...]
+) -> tuple[bool, ...]:
+    """As our own writer has noted them, else by their names."""
+    tips = extras.get("end_sites")
+    if isinstance(tips, list) and len(tips) == len(names):
+        return tuple(bool(tip) for tip in tips)
+    return named_tips(names, parents)
 
 
 def _own_extras(document: Any) -> dict[str, Any]:
@@ -280,58 +294,3 @@ def _world_matrices(
                 above = parents[node]
                 world[node] = local[node] if above < 0 else world[above] @ local[node]
     return world
-
-
-def _assemble(
-    rest: NDArray[np.float64],
-    world: NDArray[np.float64],
-    parents: tuple[int, ...],
-    names: tuple[str, ...],
-    extras: dict[str, Any],
-) -> Clip:
-    """A clip whose joints are parallel to the world at rest, from (J, 4, 4) and (T, J, 4, 4)."""
-    turned = torch.from_numpy(_rotations(world) @ _rotations(rest).swapaxes(-1, -2))
-    positions, rest_positions = (
-        torch.from_numpy(world[..., :3, 3]),
-        torch.from_numpy(rest[:, :3, 3]),
-    )
-    above = [max(parent, 0) for parent in parents]
-    offsets = rest_positions - rest_positions[above]
-    offsets[0] = rest_positions[0]
-    to_parent = turned[:, above].mT
-    rotations = to_parent @ turned
-    rotations[:, 0] = turned[:, 0]
-    moved = (to_parent @ (positions - positions[:, above]).unsqueeze(-1)).squeeze(-1)
-    size = float((rest_positions.amax(0) - rest_positions.amin(0)).max())
-    stretched = (moved - offsets)[:, 1:].abs() > max(STRETCH, 1e-6 * size)
-    moved[:, 0] = positions[:, 0]
-    tips = extras.get("end_sites")
-    own = isinstance(tips, list) and len(tips) == len(names)
-    leaves = [j not in parents for j in range(len(names))]
-    ends = [bool(t) for t in tips] if own and isinstance(tips, list) else [
-        leaf and name.endswith("_end") for leaf, name in zip(leaves, names, strict=True)
-    ]  # fmt: skip
-    captions = [Caption(str(t), float(a), float(b)) for t, a, b in extras.get("captions", [])]
-    return Clip(
-        Skeleton(names, parents, offsets, tuple(ends)),
-        unroll(quaternion_from_matrix(rotations)),
-        positions[:, 0].clone(),
-        float(extras["fps"]),
-        str(extras["name"]),
-        moved if bool(stretched.any()) else None,
-        captions=tuple(captions),
-    )
-
-
-def _rotations(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation part of affine matrices: exact for uniform scale, nearest otherwise."""
-    linear = matrices[..., :3, :3]
-    lengths = np.linalg.norm(linear, axis=-2, keepdims=True)
-    if not (lengths > 1e-12).all():
-        raise InputError("expected joints of some size, got a scale of zero; apply the scale")
-    unit = linear / lengths
-    skew = np.abs(unit.swapaxes(-1, -2) @ unit - np.eye(3)).max()
-    if skew < 1e-5 and (np.linalg.det(unit) > 0.0).all():
-        return unit
-    nearest: NDArray[np.float64] = roma.special_procrustes(torch.from_numpy(unit)).numpy()
-    return nearest
