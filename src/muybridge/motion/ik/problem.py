@@ -7,7 +7,7 @@ is what the equations lack, so that a step wants  J step = error.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -16,6 +16,7 @@ from torch import Tensor
 __all__ = ["Problem", "Solution"]
 
 
+@runtime_checkable
 class Problem(Protocol):
     """Equations that can be linearised anywhere, limits, and how dear each unknown is."""
 
@@ -36,7 +37,7 @@ class Problem(Protocol):
     ) -> tuple[Float[Tensor, "b m"], Float[Tensor, "b m n"]]:
         """The error, and the derivative of what the error is subtracted from."""
 
-    def take(self, rows: Int[Tensor, "k"]) -> Self:
+    def take(self, rows: Int[Tensor, "k"]) -> Problem:
         """Some of the problems."""
 
 
