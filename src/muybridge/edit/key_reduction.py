@@ -4,8 +4,8 @@ Each joint gets keys of its own, on its own frames. Between two frames that are 
 velocities of the motion there, the curve is known; so the error of every possible segment can be
 tabulated, and the fewest segments that reach from the first frame to the last, none off by more
 than a tolerance, are a shortest path. How much of the error each joint may use is then searched:
-its angle times the length of what hangs from it, scaled by one factor for all, the largest with
-which the whole body, measured in the world, keeps to the error.
+its angle times the length of what hangs from it, scaled by one factor for all. Where the whole
+body, measured in the world, still does not keep to the error, the joint to blame gets a key more.
 
 Legend: t frames, j tracks, a lengths of segments, n components of a value.
 
@@ -34,14 +34,15 @@ from muybridge.errors import InputError
 from muybridge.geometry.rotation import geodesic_angle, unroll
 from muybridge.motion.clip import Clip
 from muybridge.motion.kinematics import forward_clip
+from muybridge.motion.skeleton import Skeleton
 
 __all__ = ["Reduction", "key_clip", "reduction", "uniform_keys"]
 
 LENGTHS = (*range(1, 17), 18, 21, 24, 28, 32, 37, 43, 49, 56, 64, 74, 85, 98, 112, 128)  # frames
 SAMPLES = 16  # frames at which a longer segment is compared
-SEARCH = 9  # halvings of the range of the factor
-RANGE = (2.0**-6, 2.0**3)  # of the factor
-REPAIRS = 12  # rounds in which keys are added where an angle is too large
+FACTORS = (1.6, 1.3, 1.1, 0.9, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02)  # tried in this order
+REPAIRS = 12  # rounds in which keys are added where the error is too large
+NEAR = 4  # frames on either side that a key mends
 STILL = 1e-9  # radians or metres by which a track that does not move may move
 LEAST = 1e-3  # metres that hang from a joint at least
 
@@ -95,21 +96,19 @@ def key_clip(
         InputError: If poses are missing or the limits cannot be used.
     """
     _check(clip, error, angle, way)
-    tables = _tables(clip, way)
-    reach = _reach(clip)
-    best = _keyed(clip, tables, [0.0] * len(tables), way)
-    low, high = RANGE
-    for _ in range(SEARCH):
-        factor = (low * high) ** 0.5
+    tables, reach, most = _tables(clip, way), _reach(clip), _Limits(error, angle, way)
+    best: KeyedClip | None = None
+    for factor in FACTORS:
         limits: list[Tensor | float] = [factor * error] * len(tables)
         limits[0] = (factor * error / reach).clamp_max(angle)
-        found = _within_angle(clip, tables, limits, angle, way)
+        found = _repaired(clip, tables, limits, most)
         measured = reduction(clip, found)
-        if measured.error <= error and measured.angle <= angle:
-            low, best = factor, min(best, found, key=KeyedClip.count)
-        else:
-            high = factor
-    return best
+        if measured.error > error or measured.angle > angle:
+            continue
+        if best is not None and found.count() >= best.count():
+            break
+        best = found
+    return _keyed(clip, tables, [0.0] * len(tables), way) if best is None else best
 
 
 def uniform_keys(clip: Clip, step: int, way: Way = "smooth") -> KeyedClip:
@@ -148,6 +147,14 @@ def _check(clip: Clip, error: float, angle: float, way: Way) -> None:
             f"expected a clip whose poses are all known, got {int(lost.sum())} of {len(clip)} "
             "frames without; fill the gaps or cut them off first"
         )
+
+
+class _Limits(NamedTuple):
+    """What may be lost, metres and radians, and the way between keys."""
+
+    error: float
+    angle: float
+    way: Way
 
 
 class _Table(NamedTuple):
@@ -219,21 +226,52 @@ def _keyed(clip: Clip, tables: list[_Table], limits: list[Tensor | float], way: 
     return _from_keys(clip, tables, keys, way)
 
 
-def _within_angle(
-    clip: Clip, tables: list[_Table], limits: list[Tensor | float], angle: float, way: Way
+def _repaired(
+    clip: Clip, tables: list[_Table], limits: list[Tensor | float], most: _Limits
 ) -> KeyedClip:
-    """Keys by the limits, and one more in every segment whose rotation is still off by too much.
+    """Keys by the limits, and more where a joint is still off by too much.
 
-    A long segment is compared at some frames only, and least squares may make a frame worse.
+    A long segment is compared at some frames only, least squares may make a frame worse, and the
+    errors of a chain of joints add up.
     """
     keys = [_shortest(table, limit) for table, limit in zip(tables, limits, strict=True)]
+    world = forward_clip(clip).positions
     for _ in range(REPAIRS):
-        found = _from_keys(clip, tables, keys, way)
-        off = geodesic_angle(evaluate(found).rotations, clip.rotations)
-        if not bool((off > angle).any()):
+        found = _from_keys(clip, tables, keys, most.way)
+        again = evaluate(found)
+        off = geodesic_angle(again.rotations, clip.rotations)
+        apart = (forward_clip(again).positions - world).norm(dim=-1)
+        bad = off > most.angle
+        if not bool(bad.any()) and not bool((apart > most.error).any()):
             break
-        keys[0] = keys[0] | _worst(off, keys[0]) & (off > angle)
+        slid = (again.root - clip.root).norm(dim=-1)
+        turned, moved = _blamed(_above(clip.skeleton), world, (off, slid), apart, most.error)
+        keys[0] = keys[0] | _worst(off, keys[0]) & bad | turned
+        keys[1] = keys[1] | moved.unsqueeze(-1)
     return found
+
+
+def _blamed(
+    above: Bool[Tensor, "j j"],
+    world: Float[Tensor, "t j 3"],
+    off: tuple[Float[Tensor, "t j"], Float[Tensor, "t"]],
+    apart: Float[Tensor, "t j"],
+    error: float,
+) -> tuple[Bool[Tensor, "t j"], Bool[Tensor, "t"]]:
+    """Where a joint is too far from its place, the joint above it that moves it most, or the path.
+
+    Only at frames that are the worst of their neighbourhood: a key mends its surroundings too.
+    """
+    worst, joint = apart.max(1)
+    peak = torch.nn.functional.max_pool1d(worst[None, None], 2 * NEAR + 1, 1, NEAR)[0, 0]
+    frames = torch.nonzero((worst > error) & (worst == peak)).flatten()
+    at = joint[frames]
+    arm = (world[frames] - world[frames, at].unsqueeze(1)).norm(dim=-1)
+    share = torch.where(above[at], arm * off[0][frames], 0.0)
+    choice = torch.cat((share, off[1][frames].unsqueeze(-1)), dim=1).argmax(1)
+    marks = torch.zeros(len(world), world.shape[1] + 1, dtype=torch.bool)
+    marks[frames, choice] = True
+    return marks[:, :-1], marks[:, -1]
 
 
 def _worst(off: Float[Tensor, "t j"], keys: Bool[Tensor, "t j"]) -> Bool[Tensor, "t j"]:
@@ -296,14 +334,20 @@ def _from_keys(
     )
 
 
+def _above(skeleton: Skeleton) -> Bool[Tensor, "j j"]:
+    """Row of a joint: True for the joints whose rotations move it."""
+    above = torch.zeros(len(skeleton), len(skeleton), dtype=torch.bool)
+    for joint, parent in enumerate(skeleton.parents[1:], start=1):
+        above[joint] = above[parent]
+        above[joint, parent] = True
+    return above
+
+
 def _reach(clip: Clip) -> Float[Tensor, "j"]:
     """How far what hangs from each joint ever is from it, metres: what its angle moves by."""
-    positions = forward_clip(clip).positions
+    positions, above = forward_clip(clip).positions, _above(clip.skeleton)
     reach = torch.full((len(clip.skeleton),), LEAST, dtype=torch.float64)
-    for joint in range(len(clip.skeleton)):
-        above = clip.skeleton.parents[joint]
-        while above >= 0:
-            far = (positions[:, joint] - positions[:, above]).norm(dim=-1).max()
-            reach[above] = torch.maximum(reach[above], far)
-            above = clip.skeleton.parents[above]
+    for joint, over in enumerate(above):
+        far = (positions[:, over] - positions[:, joint : joint + 1]).norm(dim=-1).amax(0)
+        reach[over] = torch.maximum(reach[over], far)
     return reach
