@@ -85,7 +85,7 @@ class FCurve:
 
     def __call__(self, times: Float[Tensor, "t"]) -> Float[Tensor, "t"]:
         """Values at any times; differentiable in values and handles."""
-        span = (float(self.times[0]), float(self.times[-1]))
+        span = (float(self.times[0].detach()), float(self.times[-1].detach()))
         where = folded(times, span, self.before, self.after)
         ends = torch.stack((self.values[0], self.values[-1]))
         return beyond_keys(self._inside, where, ends, self._end_slopes())
@@ -143,7 +143,7 @@ class FCurve:
             if kinds[at] == "linear":
                 run = self.times[at + step] - self.times[at]
                 rise = self.values[at + step] - self.values[at]
-            flat = kinds[at] == "constant" or float(run) == 0.0
+            flat = kinds[at] == "constant" or float(run.detach()) == 0.0
             slopes.append(torch.zeros_like(rise) if flat else rise / run)
         return torch.stack(slopes)
 

@@ -39,6 +39,7 @@ def check_keys(times: Tensor, values: Tensor, fewest: int, method: str) -> None:
         raise InputError(
             f"expected finite keys for a {method} curve, got NaN or infinity; leave those keys out"
         )
+    times = times.detach()
     late = torch.nonzero(times.diff() <= 0.0).flatten()
     if len(late):
         at = int(late[0])

@@ -41,7 +41,7 @@ def check_rotations(
     """
     check_keys(times, rotations, fewest, method)
     length = torch.linalg.vector_norm(rotations, dim=-1, keepdim=True)
-    worst = float((length - 1.0).abs().max()) if length.numel() else 0.0
+    worst = float((length.detach() - 1.0).abs().max()) if length.numel() else 0.0
     if worst > UNIT:
         raise InputError(
             f"expected unit quaternions, got one whose length is off by {worst:.2g}; normalise them"

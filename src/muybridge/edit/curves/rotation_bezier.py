@@ -116,7 +116,7 @@ class BarryGoldman:
 
 
 def barry_goldman(
-    times: Float[Tensor, "k"], rotations: Float[Tensor, "k *b 4"], closed: bool = False
+    times: Float[Tensor, "k"], rotations: Float[Tensor, "m *b 4"], closed: bool = False
 ) -> BarryGoldman:
     """Catmull-Rom curve of rotations by Barry and Goldman's pyramid of slerps.
 

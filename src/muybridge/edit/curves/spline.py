@@ -148,6 +148,7 @@ def _periodic(width: Tensor, chord: Tensor) -> Tensor:
 
 
 def _check_period(values: Tensor) -> None:
+    values = values.detach()
     gap = float((values[-1] - values[0]).abs().max()) if values[0].numel() else 0.0
     if gap > 1e-9 * (1.0 + float(values.abs().max())):
         raise InputError(
