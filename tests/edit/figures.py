@@ -49,10 +49,14 @@ def walker(
     time = torch.arange(frames, dtype=torch.float64) / fps
     phase = 2.0 * math.pi * steps * time
     turns = torch.zeros(frames, len(skeleton), 3, dtype=torch.float64)
+    sweep = speed / (4.0 * steps * 0.491 * 1.75)  # so that the standing foot hardly slides
     for side, shift in (("Left", 0.0), ("Right", math.pi)):
-        swing = (phase + shift).sin()
-        turns[:, skeleton.index(f"{side}UpLeg"), 0] = -0.45 * swing
-        turns[:, skeleton.index(f"{side}Leg"), 0] = 0.5 * (1.0 - (phase + shift + 0.6).cos())
+        x = phase + shift
+        swing = x.sin() - (3.0 * x).sin() / 9.0 + (5.0 * x).sin() / 25.0  # nearly a triangle
+        knee = 0.4 * (1.0 + (x + 0.3).cos())
+        turns[:, skeleton.index(f"{side}UpLeg"), 0] = -0.81 * sweep * swing - 0.3 * knee
+        turns[:, skeleton.index(f"{side}Leg"), 0] = knee
+        turns[:, skeleton.index(f"{side}Foot"), 0] = 0.81 * sweep * swing - 0.7 * knee
         turns[:, skeleton.index(f"{side}Arm"), 0] = 0.4 * swing
         turns[:, skeleton.index(f"{side}Arm"), 2] = -1.3 if side == "Left" else 1.3
         turns[:, skeleton.index(f"{side}ForeArm"), 1] = -0.3 if side == "Left" else 0.3
