@@ -18,7 +18,8 @@ FLOORS = {
 }  # fmt: skip
 EXTRAS = {"viser", "onnx", "onnxruntime", "matplotlib", "pytest", "hypothesis", "beartype"}
 NEED_EXTRAS = {
-    "studio.editor": {"viser"}, "studio.stage": {"viser"}, "studio.ladder_plot": {"matplotlib"},
+    "studio.editor": {"viser"}, "studio.stage": {"viser"}, "studio.motion_editor": {"viser"},
+    "studio.ladder_plot": {"matplotlib"},
 }  # fmt: skip
 HEAVY = {"cv2", "av", "viser", "ezc3d", "matplotlib", "onnxruntime", "scipy", "torch"}
 

@@ -3,8 +3,9 @@
 //   node report_shot.mjs PLAN.json     PLAN: {url, out, width, height, dark, wait_ms, settle, steps}
 //
 // A step: {eval: "expression", name} records a value; {shot: "file.png", full: bool} takes a
-// picture; {click: "selector"}, {press: "key"}, {wait: ms}. The answer, on stdout: {console,
-// requests, values}. Console messages of the software renderer itself are left out.
+// picture; {click: "selector"}, {press: "key"}, {drag: [x, y, to_x, to_y]}, {wait: ms}. The answer,
+// on stdout: {console, requests, values}. Console messages of the software renderer itself are left
+// out.
 import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 
@@ -32,6 +33,13 @@ try {
     if (step.click) await page.click(step.click);
     if (step.select) await page.selectOption(step.select, step.value);
     if (step.press) await page.keyboard.press(step.press);
+    if (step.drag) {
+      const [x, y, u, v] = step.drag;
+      await page.mouse.move(x, y);
+      await page.mouse.down();
+      for (let i = 1; i <= 10; i++) { await page.mouse.move(x + ((u - x) * i) / 10, y + ((v - y) * i) / 10); await page.waitForTimeout(80); }
+      await page.mouse.up();
+    }
     if (step.wait) await page.waitForTimeout(step.wait);
     if (step.media) await page.emulateMedia({ media: step.media });
     if (step.size) await page.setViewportSize({ width: step.size[0], height: step.size[1] });

@@ -12,7 +12,9 @@ from torch import Tensor
 from muybridge.errors import InputError
 from muybridge.files.keypoints import CORRECTIONS_FILE, Correction
 from muybridge.studio.corrections import add_correction, own_frame, saved_corrections, slot_of
+from muybridge.studio.desk import Desk
 from muybridge.studio.exhibit import Exhibit
+from muybridge.studio.motion_editor import MotionEditor
 from muybridge.studio.stage import Studio, set_value
 
 __all__ = ["Editor", "close_up", "edited_studio"]
@@ -22,10 +24,12 @@ CROP_PX = 300
 
 
 def edited_studio(exhibit: Exhibit, port: int) -> Studio:
-    """A studio, with the panel for corrections where there is a take to correct."""
+    """A studio, with a panel to correct a take's detections, or to edit a file's motion."""
     studio = Studio(exhibit, port)
     if exhibit.take is not None and exhibit.take.people and exhibit.folder is not None:
         Editor(studio)
+    if exhibit.file is not None and exhibit.figures[0].clip is not None:
+        MotionEditor(studio, Desk(exhibit.figures[0].clip, exhibit.file))
     return studio
 
 

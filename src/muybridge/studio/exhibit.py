@@ -5,7 +5,7 @@ T frames, K joints of a figure. World frame: metres, Y up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -65,6 +65,7 @@ class Exhibit:
         take: Cameras, videos and detections, where there are any.
         folder: Of the take; corrections are written here.
         detections: As detected, every camera on its own clock; corrections speak of these.
+        file: Of a motion that can be edited.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Exhibit:
     take: Take | None = None
     folder: Path | None = None
     detections: Keypoints | None = None
+    file: Path | None = None
 
 
 def open_exhibit(path: Path) -> Exhibit:
@@ -97,7 +99,7 @@ def open_exhibit(path: Path) -> Exhibit:
             f"expected a take's folder or a {', '.join(SUFFIXES)} file, got {path.name}; "
             "convert it with `muybridge convert`"
         )
-    return _open_clip(path) if suffix in (".bvh", ".glb") else _open_markers(path)
+    return _open_markers(path) if suffix in (".c3d", ".trc") else _open_clip(path)
 
 
 def _open_take(folder: Path) -> Exhibit:
@@ -110,13 +112,9 @@ def _open_take(folder: Path) -> Exhibit:
 
 
 def _open_clip(path: Path) -> Exhibit:
-    if path.suffix.lower() == ".bvh":
-        from muybridge.files.bvh import read_bvh
+    from muybridge.files.convert import read_clip
 
-        return exhibit_clip(read_bvh(path).clip, path.stem)
-    from muybridge.files.gltf import read_glb
-
-    return exhibit_clip(read_glb(path), path.stem)
+    return replace(exhibit_clip(read_clip(path), path.stem), file=path)
 
 
 def _open_markers(path: Path) -> Exhibit:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from torch import Tensor
 
 from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rotation import quaternion_from_matrix
+from muybridge.motion.clip import Clip
+from muybridge.motion.kinematics import forward_clip
 from muybridge.studio.corrections import own_frame
 from muybridge.studio.exhibit import Exhibit, Figure
 from muybridge.studio.figure import Capsule, figure
@@ -99,6 +101,22 @@ class Studio:
                     self._draw_points(points, shown, frame)
                 self._draw_pictures(frame)
             self.server.flush()
+
+    def show_clip(self, index: int, clip: Clip) -> None:
+        """Let one figure move as another clip of the same skeleton."""
+        body = self._bodies[index]
+        shown = replace(body.figure, clip=clip, positions=forward_clip(clip).positions)
+        with self._lock:
+            bodies = list(self._bodies)
+            bodies[index] = replace(body, figure=shown)
+            self._bodies = tuple(bodies)
+        self.show(self.frame)
+
+    def show_pose(self, index: int, positions: Float[Tensor, "k 3"]) -> None:
+        """Draw one figure in a pose of its own, until the next frame is shown; metres."""
+        with self._lock, self.server.atomic():
+            self._place_limbs(self._bodies[index], positions)
+        self.server.flush()
 
     # -- scene ------------------------------------------------------------------------------
 
@@ -256,11 +274,14 @@ class Studio:
         positions = body.figure.positions
         assert positions is not None, "a body has positions"
         t = min(frame, len(positions) - 1)
-        places, wxyz, scales = limb_transforms(body.limbs, positions[t])
+        self._place_limbs(body, positions[t])
+        body.mesh.batched_colors = self._limb_colours(body, t)
+
+    def _place_limbs(self, body: _Body, positions: Float[Tensor, "k 3"]) -> None:
+        places, wxyz, scales = limb_transforms(body.limbs, positions)
         body.mesh.batched_positions = places
         body.mesh.batched_wxyzs = wxyz
         body.mesh.batched_scales = scales
-        body.mesh.batched_colors = self._limb_colours(body, t)
 
     def _limb_colours(self, body: _Body, t: int) -> UInt8[np.ndarray, "limbs 3"]:
         choice = COLOURS[self.colour.value]
