@@ -64,6 +64,8 @@ class Walk:
     "times": [seconds, ...]}."""
     width: int = 48
     """Walks tried side by side along a path: more is slower and may be nearer."""
+    pin: bool = False
+    """Pin standing feet to the ground afterwards."""
 
     def run(self) -> None:
         """Walk, write, and say how far from the path."""
@@ -72,6 +74,7 @@ class Walk:
         from muybridge.edit.graph_file import load_graph
         from muybridge.edit.graph_path import PathOptions, follow_path
         from muybridge.edit.graph_walk import random_route, shown
+        from muybridge.edit.planting import pinned
         from muybridge.files.convert import check_suffix, write_motion
 
         check_suffix(self.out)
@@ -82,7 +85,7 @@ class Walk:
             along = read_floor_path(self.path)
             route = follow_path(graph, along, PathOptions(width=self.width)).route
         clip = shown(graph, route, self.out.stem)
-        write_motion(self.out, clip)
+        write_motion(self.out, pinned(clip) if self.pin else clip)
         say(f"wrote {self.out}: {clip.duration:.1f} s, {len(route.transitions)} transitions")
         if along is not None:
             apart = along.apart(clip.root[:, [0, 2]])

@@ -166,7 +166,8 @@ def _tracks(graph: MotionGraph, route: Route) -> tuple[_Track, _Track]:
 def shown(graph: MotionGraph, route: Route, name: str = "walk") -> Clip:
     """The clip of a route.
 
-    Rotations are blended along the shorter arc, the root's path and sliding joints linearly.
+    Rotations are blended along the shorter arc, the root's path and sliding joints linearly. In a
+    transition the feet that stand are those of the clip with the larger share.
     """
     library = graph.library
     old, new = _tracks(graph, route)
@@ -179,8 +180,12 @@ def shown(graph: MotionGraph, route: Route, name: str = "walk") -> Clip:
         share = 1.0 - torch.from_numpy(entering.shares)
         rotations[rows] = slerp(rotations[rows], turned, share.unsqueeze(-1))
         places[rows] = torch.lerp(places[rows], put, share[:, None, None])
-    moving = places if library.moving else None
-    return Clip(library.skeleton, rotations, places[:, 0].clone(), library.fps, name, moving)
+    lead = torch.from_numpy(np.where(old.shares >= 0.5, old.frames, new.frames))
+    return Clip(
+        library.skeleton, rotations, places[:, 0].clone(), library.fps, name,
+        places if library.moving else None,
+        contacts=None if library.contacts is None else library.contacts[lead],
+    )  # fmt: skip
 
 
 def _placed(

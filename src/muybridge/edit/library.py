@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from muybridge.edit.feet import foot_contacts
 from muybridge.edit.mirror import mirror
 from muybridge.edit.sequence import same_skeleton
 from muybridge.errors import InputError
@@ -23,6 +24,7 @@ from muybridge.files.convert import read_clip
 from muybridge.files.missing import refuse_missing
 from muybridge.geometry.rotation import unroll
 from muybridge.motion.clip import Clip
+from muybridge.motion.humanoid import humanoid
 from muybridge.motion.kinematics import forward
 from muybridge.motion.skeleton import Skeleton
 
@@ -87,6 +89,13 @@ class Library:
     def positions(self) -> Float[Tensor, "n j 3"]:
         """Joint positions of all frames, each in its clip's world, metres."""
         return forward(self.skeleton, self.rotations, self.translations).positions
+
+    @cached_property
+    def contacts(self) -> Bool[Tensor, "n j"] | None:
+        """True where a foot stands in its clip; None for bodies without known feet."""
+        if not {"left_foot", "right_foot"} & set(humanoid(self.skeleton)):
+            return None
+        return torch.cat([foot_contacts(clip) for clip in self.clips])
 
     @property
     def moving(self) -> bool:
