@@ -74,7 +74,7 @@ def ccd_hinges(
     options = options or PointOptions()
     angles = torch.maximum(torch.minimum(start, chain.upper), chain.lower)
     error = _lacking(chain, angles, targets)
-    history, count = [error], torch.ones(len(targets), dtype=torch.long)
+    history, count = [error.clone()], torch.ones(len(targets), dtype=torch.long)
     for _ in range(options.iterations):
         rows = (error > options.tolerance).nonzero().squeeze(-1)
         if not len(rows):

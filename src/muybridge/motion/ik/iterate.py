@@ -34,9 +34,9 @@ class IterateOptions:
 
     iterations: int = 50
     tolerance: float = 1e-6
-    reach: float = 0.3
+    reach: float = 0.1
     turn: float = 0.8
-    damping: float = 0.05
+    damping: float = 0.03
 
     def __post_init__(self) -> None:
         if self.iterations < 1 or not self.tolerance > 0.0:

@@ -175,7 +175,7 @@ def with_restarts(
         better = tried.error[best] < found.error[rows]
         best = best[better]
         chosen = Solution(
-            tried.state[best], tried.error[best], tried.iterations[best], tried.history
+            tried.state[best], tried.error[best], tried.iterations[best], tried.history[:, best]
         )
         found = found.merged(rows[better], chosen)
     return found

@@ -6,6 +6,7 @@ faces +Z; for another skeleton each joint's frame is turned so that its bone lie
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import radians
 
@@ -41,6 +42,7 @@ BONES = {
     "left_upper_leg": ("left_lower_leg", "y", -1.0), "left_lower_leg": ("left_foot", "y", -1.0),
 }  # fmt: skip
 HINGES = ("left_lower_arm", "right_lower_arm", "left_lower_leg", "right_lower_leg")
+Row = tuple[int, Tensor, list[float], tuple[tuple[float, float], ...]]
 ALIKE = radians(35.0)  # rest bones farther than this from the T-pose's have no comparable zero
 
 
@@ -96,7 +98,7 @@ def human_limits(skeleton: Skeleton) -> Limits:
     Knees and elbows are always limited, since straight is straight in any rest pose; other joints
     only where their bone lies about as in a T-pose, which is where the ranges count from.
     """
-    rows = []
+    rows: list[Row] = []
     facing = yaw_quaternion(torch.tensor(rest_heading(skeleton), dtype=torch.float64))
     known = humanoid(skeleton)
     for part, joint in known.items():
@@ -107,7 +109,8 @@ def human_limits(skeleton: Skeleton) -> Limits:
         frame = _frame(skeleton, known, part, facing)
         if frame is not None:
             axis = [float(letter == limit.axis) for letter in "xyz"]
-            rows.append((joint, frame, axis, (limit.x, limit.y, limit.z)))
+            ranges = [(float(low), float(high)) for low, high in (limit.x, limit.y, limit.z)]
+            rows.append((joint, frame, axis, tuple(ranges)))
     return _stacked(rows)
 
 
@@ -135,9 +138,7 @@ def _frame(
     return multiply(turn, facing)
 
 
-def _stacked(
-    rows: list[tuple[int, Tensor, list[float], tuple[tuple[float, float], ...]]],
-) -> Limits:
+def _stacked(rows: Sequence[Row]) -> Limits:
     if not rows:
         none = torch.zeros(0, 3, dtype=torch.float64)
         return Limits((), identity_quaternion(0), none, none, none)

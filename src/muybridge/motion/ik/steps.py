@@ -102,8 +102,8 @@ def within(
         saturation in the null space, 2015.
     """
     least, most = room
-    made = step(jacobian, error)
-    fixed = torch.zeros_like(made, dtype=torch.bool)
+    first = step(jacobian, error)
+    made, fixed = first.clone(), torch.zeros_like(first, dtype=torch.bool)
     for _ in range(ROUNDS):
         beyond = ((made < least) | (made > most)) & ~fixed
         rows = beyond.any(-1).nonzero().squeeze(-1)
@@ -115,7 +115,14 @@ def within(
         still_lacking = error[rows] - _times(jacobian[rows], held)
         free = step(jacobian[rows] * ~tied.unsqueeze(-2), still_lacking)
         made[rows] = torch.where(tied, held, free)
-    return made.clamp(least, most)
+    made = made.clamp(least, most)
+    rows = fixed.any(-1).nonzero().squeeze(-1)
+    if len(rows):  # where nothing can meet the equations, making up may be worse than stopping
+        cut = first[rows].clamp(least[rows], most[rows])
+        left = [error[rows] - _times(jacobian[rows], x) for x in (made[rows], cut)]
+        better = (left[1].norm(dim=-1) < left[0].norm(dim=-1)).unsqueeze(-1)
+        made[rows] = torch.where(better, cut, made[rows])
+    return made
 
 
 def _times(matrix: Float[Tensor, "b i k"], vector: Float[Tensor, "b k"]) -> Float[Tensor, "b i"]:
