@@ -164,8 +164,10 @@ def _title(stage: str) -> str:
 def show_findings(findings: Iterable[Finding]) -> None:
     """One line a finding: mark, sentence, advice."""
     for finding in findings:
-        advice = f" [italic]{escape(finding.advice)}[/italic]" if finding.advice else ""
-        console.print(f"  {MARKS[finding.severity]} {escape(finding.sentence)}{advice}")
+        sentence = finding.sentence.rstrip(";")
+        join = " " if sentence.endswith(".") else "; "
+        advice = f"{join}[italic]{escape(finding.advice)}[/italic]" if finding.advice else ""
+        console.print(f"  {MARKS[finding.severity]} {escape(sentence)}{advice}")
 
 
 def show_files(folder: Path) -> None:
