@@ -1,0 +1,1 @@
+"""Optical markers: from what the cameras saw to a skeleton in motion."""
