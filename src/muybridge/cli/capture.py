@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+
+from muybridge.cli.capture_imu import ImuOptions
+from muybridge.cli.sensors import capture_from, chosen_sensor
 
 if TYPE_CHECKING:
     from muybridge.capture.take import Take
@@ -14,16 +17,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Capture:
-    """Turn a session (videos and a calibration) into animation files and a report."""
+    """Turn a session (videos and a calibration) into animation files and a report.
 
-    session: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SESSION")]
+    Or turn what other sensors recorded into a motion file: --markers, --imu, --depth, --encoders.
+    """
+
+    session: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[SESSION]")] = None
     """Folder with videos/, calibration/ and, if there are detections already, keypoints/."""
-    out: Path | None = None
-    """Where everything goes; SESSION/take when absent. Finished stages found there are kept."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Folder where everything goes (SESSION/take when absent; finished stages found there are
+    kept), or the motion file to write from another sensor (.bvh, .glb, .npz)."""
+    markers: Path | None = None
+    """Optical markers: a .c3d or .trc file."""
+    imu: Path | None = None
+    """Inertial sensors: a folder with a log a sensor."""
+    depth: Path | None = None
+    """Depth pictures: a folder of them with their camera."""
+    encoders: Path | None = None
+    """Joint encoders of a mechanical suit: a .csv file."""
+    body: Literal["auto", "person", "segments"] = "auto"
+    """With --markers: the skeleton to fit; auto fits a person where the labels allow it."""
+    background: Path | None = None
+    """With --depth: the same cameras' pictures of the empty room."""
+    stereo: tuple[str, str] | None = None
+    """With --depth: two cameras of a session whose pictures are matched to get depth pictures."""
+    imu_options: ImuOptions = field(default_factory=ImuOptions)
+    """With --imu: how the take was made."""
     keypoints: tyro.conf.FlagCreatePairsOff[bool] = False
     """Start from SESSION/keypoints instead of from the videos."""
     fps: float | None = None
-    """Frames a second of keypoints that come without videos."""
+    """Frames a second of keypoints that come without videos, or of depth pictures."""
     backend: Literal["torch", "onnx"] = "torch"
     """What runs the detector; onnx is faster and needs `pip install muybridge[onnx]`."""
     finder_side: Literal[256, 512] = 256
@@ -43,7 +66,11 @@ class Capture:
 
     def run(self) -> None:
         """Capture, report, and say where the results are."""
-        run_capture(self)
+        sensor = chosen_sensor(self)
+        if sensor is None:
+            run_capture(self)
+        else:
+            capture_from(self, sensor)
 
 
 def run_capture(verb: Capture) -> Take:
@@ -53,6 +80,7 @@ def run_capture(verb: Capture) -> Take:
     from muybridge.cli.progress import StageDisplay, console, show_files
     from muybridge.studio.report import write_report
 
+    assert verb.session is not None, "a session is captured"
     session = open_session(verb.session)
     folder = verb.out or verb.session / "take"
     options = CaptureOptions(

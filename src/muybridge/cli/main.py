@@ -26,8 +26,11 @@ from muybridge.cli.convert import Convert
 from muybridge.cli.crop import Crop
 from muybridge.cli.demo import Demo
 from muybridge.cli.detect import Detect
+from muybridge.cli.graph import Graph
 from muybridge.cli.inspect import Inspect
 from muybridge.cli.lm import Lm
+from muybridge.cli.match import Match
+from muybridge.cli.pose import Pose
 from muybridge.cli.reconstruct import Reconstruct
 from muybridge.cli.solve import Solve
 from muybridge.cli.text import Text
@@ -47,6 +50,9 @@ Command = (
     | Annotated[Reconstruct, verb("reconstruct")]
     | Annotated[Solve, verb("solve")]
     | Annotated[Convert, verb("convert")]
+    | Annotated[Pose, verb("pose")]
+    | Annotated[Graph, verb("graph")]
+    | Annotated[Match, verb("match")]
     | Annotated[View, verb("view")]
     | Annotated[Trace, verb("trace")]
     | Annotated[Demo, verb("demo")]
