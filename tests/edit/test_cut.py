@@ -1,4 +1,4 @@
-"""Cutting by seconds and frames, and sampling between frames."""
+"""Cutting by seconds and frames."""
 
 from dataclasses import replace
 
@@ -8,13 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muybridge.edit.cut import cut, cut_frames
-from muybridge.edit.sampling import sampled
 from muybridge.edit.sequence import concatenate
 from muybridge.errors import InputError
-from muybridge.geometry.rotation import geodesic_angle, slerp
 from muybridge.motion.clip import Caption
 from tests.edit.figures import smooth_clip, walker
-from tests.motions import random_clip
 
 
 @settings(max_examples=25, deadline=None)
@@ -52,19 +49,3 @@ def test_frames_outside_are_named() -> None:
     for first, stop in ((0, 101), (50, 50), (-200, 5)):
         with pytest.raises(InputError, match="expected frames within"):
             cut_frames(walker(100), first, stop)
-
-
-def test_at_whole_frames_a_sample_is_the_frame_and_between_it_is_slerp() -> None:
-    clip = random_clip(3, frames=6, moving=True)
-    same = sampled(clip, torch.arange(6.0))
-    for field in ("rotations", "root", "translations", "position_std", "contacts"):
-        assert torch.equal(getattr(same, field), getattr(clip, field)), field
-    part = sampled(clip, torch.tensor([1.25, 9.0, -3.0]))
-    quarter = torch.full((6,), 0.25, dtype=torch.float64)
-    truth = slerp(clip.rotations[1], clip.rotations[2], quarter)
-    assert float(geodesic_angle(part.rotations[0], truth).max()) < 1e-9
-    assert torch.equal(part.root[1], clip.root[-1])
-    assert torch.equal(part.root[2], clip.root[0])
-    assert part.filled is not None
-    assert clip.filled is not None
-    assert torch.equal(part.filled[0], clip.filled[1] | clip.filled[2])
