@@ -15,7 +15,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from muybridge.capture.depth.backproject import ray_grid
+from muybridge.capture.depth.capsules import CapsuleBody
+from muybridge.capture.depth.icp import Evidence
+from muybridge.capture.depth.planes import Plane, Room
+from muybridge.capture.depth.posed import posed
 from muybridge.capture.depth.raycast import raycast
+from muybridge.capture.depth.segment import Segmenter, gather, joined, outline_of, thinned
+from muybridge.capture.fit import pose_of
+from muybridge.capture.start import State
 from muybridge.files.bvh import read_bvh
 from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rotation import rotate
@@ -133,6 +140,47 @@ def person(step: int = 2, keep: float = 0.35, stout: float = 1.0, recorded: bool
         JUDGED, joints, torch.stack(starts, 1), torch.stack(ends, 1),
         torch.tensor(radii, dtype=torch.float64), fps,
     )  # fmt: skip
+
+
+def own_person(body: CapsuleBody, frames: int = 90) -> tuple[Person, State]:
+    """The very body that is fitted, in the model person's walk, and its poses."""
+    clip, _ = model_person(HALPE_26, frames)
+    root = clip.root.clone()
+    root[:, 1] += body.body.clearance("Hips") - 0.92
+    state = State(clip.rotations, root)
+    pose = posed(body.body.skeleton, state)
+    starts, ends = body.axes_world(pose)
+    return Person(JUDGED, body_joints(body, state), starts, ends, body.radii, clip.fps), state
+
+
+def body_joints(body: CapsuleBody, state: State) -> Float[Tensor, "t j 3"]:
+    """Where the fitted body has the joints that are judged."""
+    pose, owners = pose_of(body.body, state), list(body.body.marker_joints)
+    offsets = body.body.marker_offsets
+    places = pose.positions[:, owners] + rotate(pose.orientations[:, owners], offsets)
+    return places[:, [body.body.markers.index(name) for name in JUDGED]]
+
+
+def some_frames(someone: Person, index: slice) -> Person:
+    """A part of the take."""
+    return someone._replace(
+        joints=someone.joints[index],
+        starts=someone.starts[index],
+        ends=someone.ends[index],
+        fps=someone.fps / (index.step or 1),
+    )
+
+
+def evidence_of(someone: Person, camera: Cameras, faults: "Faults | None" = None) -> Evidence:
+    """What the fit gets to see, in the known room."""
+    grid, (floor, wall) = ray_grid(camera), room(camera)
+    known = Room(
+        Plane(floor[:3], float(floor[3]), 0.025), (Plane(wall[:3], float(wall[3]), 0.025),)
+    )
+    segmenter = Segmenter(camera, (grid,), known)
+    sights = [segmenter.see([depth]) for depth in filmed(someone, camera, faults)]
+    outlines = joined([outline_of(sight, camera, 0, grid) for sight in sights])
+    return Evidence(gather([thinned(sight) for sight in sights], camera), (outlines,))
 
 
 def depth_camera(

@@ -17,6 +17,7 @@ def capture_depth(
     out: Path,
     fps: float | None = None,
     background: Path | None = None,
+    stereo: tuple[str, str] | None = None,
     smoothness: float = 1.0,
 ) -> None:
     """Fit a person to the depth pictures of a folder and write the motion.
@@ -26,6 +27,8 @@ def capture_depth(
         out: .bvh, .glb or .npz to write.
         fps: Frames a second, where the files do not say it.
         background: The same cameras' pictures of the empty room, in the same form.
+        stereo: Names of two calibrated cameras: `folder` then holds their videos and a calibration,
+            and the depth pictures matched from them are written beside `out`, ending in _depth.
         smoothness: 0 follows the fitted joints, more is calmer.
     """
     from muybridge.capture.depth.take import DepthOptions, capture_take
@@ -34,6 +37,13 @@ def capture_depth(
     from muybridge.files.depth import read_depth
 
     check_suffix(out)
+    if stereo is not None:
+        from muybridge.capture.depth.from_stereo import depth_from_stereo
+
+        pictures = out.with_name(f"{out.stem}_depth")
+        matched = depth_from_stereo(folder, stereo, pictures)
+        say(f"matched {matched} pairs of pictures; their depth is in {pictures}")
+        folder = pictures
     take = read_depth(folder, fps)
     empty = () if background is None else tuple(_empty_room(background))
     options = DepthOptions(smoothness=smoothness, background=empty)

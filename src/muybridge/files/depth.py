@@ -168,7 +168,8 @@ def write_depth(
 ) -> None:
     """Write one camera's depth pictures as `read_depth` reads them.
 
-    `camera.json` comes last, and without it nothing is read: so a broken run leaves no take.
+    `camera.json` comes last, and without it nothing is read: so a broken run leaves no take. An
+    older take in the folder is replaced.
 
     Args:
         folder: Where to; a sub-folder a camera for several.
@@ -180,6 +181,9 @@ def write_depth(
         placed: Whether the camera's place in the world is known and to be written.
     """
     assert len(camera) == 1, f"one camera expected, got {len(camera)}"
+    (folder / CAMERA).unlink(missing_ok=True)
+    for old in (folder / "depth").glob("[0-9][0-9][0-9][0-9][0-9][0-9].png"):
+        old.unlink()
     for index, frame in enumerate(frames):
         units = np.rint(np.nan_to_num(frame.numpy(), nan=0.0) * units_per_metre)
         units[(units < 0) | (units > np.iinfo(np.uint16).max)] = 0

@@ -14,10 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from muybridge.geometry.rotation import rotate
+from muybridge.capture.depth.posed import Posed
 from muybridge.motion.body import SPANS, Body, template
 from muybridge.motion.keypoints import HALPE_26
-from muybridge.motion.kinematics import Pose
 
 __all__ = ["SHAPE", "SHAPE_STD", "CapsuleBody", "capsule_body", "rest_shape"]
 
@@ -100,11 +99,12 @@ class CapsuleBody:
     usual: Float[Tensor, "j 3"]
     usual_std: Float[Tensor, "j 3"]
 
-    def axes_world(self, pose: Pose) -> tuple[Float[Tensor, "t k 3"], Float[Tensor, "t k 3"]]:
+    def axes_world(self, pose: Posed) -> tuple[Float[Tensor, "t k 3"], Float[Tensor, "t k 3"]]:
         """Both ends of every axis in each frame, metres."""
-        turns = pose.orientations[:, list(self.joints)]
-        places = pose.positions[:, list(self.joints)]
-        return places + rotate(turns, self.starts), places + rotate(turns, self.ends)
+        owners = list(self.joints)
+        ends = torch.stack((self.starts, self.ends), dim=-1)
+        moved = pose.turns[:, owners] @ ends + pose.positions[:, owners].unsqueeze(-1)
+        return moved[..., 0], moved[..., 1]
 
 
 def rest_shape(stature: float = MEAN_STATURE) -> Float[Tensor, "s"]:

@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from muybridge.capture.depth.capsules import CapsuleBody
+from muybridge.capture.depth.posed import Posed
 from muybridge.geometry.camera import Cameras, distort
-from muybridge.motion.kinematics import Pose
 
 __all__ = ["Outline", "Rows", "Scan", "closest_capsule", "spill", "touch"]
 
@@ -33,16 +33,16 @@ class Scan(NamedTuple):
     Attributes:
         points: Metres; any value where the weight is 0.
         weights: How much each counts.
-        eyes: Centre of the camera that saw it.
+        views: Unit vector from each to the camera that saw it.
     """
 
     points: Float[Tensor, "t n 3"]
     weights: Float[Tensor, "t n"]
-    eyes: Float[Tensor, "t n 3"]
+    views: Float[Tensor, "t n 3"]
 
     def frames(self, index: Int[Tensor, "f"]) -> Scan:
         """These frames only."""
-        return Scan(self.points[index], self.weights[index], self.eyes[index])
+        return Scan(self.points[index], self.weights[index], self.views[index])
 
 
 @dataclass(frozen=True)
@@ -94,43 +94,44 @@ class Rows(NamedTuple):
 
 def closest_capsule(
     points: Float[Tensor, "t n 3"],
-    eyes: Float[Tensor, "t n 3"],
+    views: Float[Tensor, "t n 3"],
     starts: Float[Tensor, "t k 3"],
     ends: Float[Tensor, "t k 3"],
     radii: Float[Tensor, "k"],
 ) -> Int[Tensor, "t n"]:
-    """Index of the capsule whose side that faces the eye lies nearest to each point."""
-    axis = ends - starts
+    """Index of the capsule whose side that faces the camera lies nearest to each point.
+
+    With w from the axis' nearest point to the point, and b its part along the view where that
+    points away from the camera, the distance is that of (|w - b|, b) to the circle of the radius.
+    Single precision, near the points' mean: this is only a choice.
+    """
+    centre = points.mean(1, keepdim=True)
+    points, views = (points - centre).float(), views.float()
+    starts, axis = (starts - centre).float(), (ends - starts).float()
     length = axis.square().sum(-1).clamp(min=1e-12).unsqueeze(1)  # (t, 1, k)
-    offset = (starts * axis).sum(-1).unsqueeze(1)
-    along, eye_along = points @ axis.mT - offset, eyes @ axis.mT - offset  # (t, n, k)
-    share = (along / length).clamp(0.0, 1.0)
-    start_square = starts.square().sum(-1).unsqueeze(1)
-    to_start, eye_to_start = points @ starts.mT, eyes @ starts.mT
-    square = points.square().sum(-1, keepdim=True) - 2.0 * to_start + start_square
-    square = (square + share * (share * length - 2.0 * along)).clamp(min=0.0)
-    facing = (points * eyes).sum(-1, keepdim=True) - to_start - eye_to_start + start_square
-    facing = facing + share * (share * length - along - eye_along)
-    eye_square = eyes.square().sum(-1, keepdim=True) - 2.0 * eye_to_start + start_square
-    eye_square = eye_square + share * (share * length - 2.0 * eye_along)
-    behind = facing.clamp(max=0.0).square() / eye_square.clamp(min=1e-12)
-    rim = (square - behind).clamp(min=0.0).sqrt() - radii
-    gap = torch.where(facing < 0.0, (behind + rim.square()).sqrt(), (square.sqrt() - radii).abs())
-    return gap.argmin(-1)
+    along = torch.baddbmm(-(starts * axis).sum(-1).unsqueeze(1), points, axis.mT)  # (t, n, k)
+    share = (along / length).clamp_(0.0, 1.0)
+    square = torch.baddbmm(starts.square().sum(-1).unsqueeze(1), points, starts.mT, alpha=-2.0)
+    square += points.square().sum(-1, keepdim=True)
+    square.addcmul_(share, torch.addcmul(along.mul_(-2.0), share, length))
+    behind = torch.baddbmm((points * views).sum(-1, keepdim=True), views, starts.mT, alpha=-1.0)
+    behind.addcmul_(share, views @ axis.mT, value=-1.0).clamp_(max=0.0).square_()
+    rim = square.sub_(behind).clamp_(min=0.0).sqrt_().sub_(radii.float())
+    return behind.addcmul_(rim, rim).argmin(-1)
 
 
-def touch(body: CapsuleBody, pose: Pose, scan: Scan) -> Rows:
+def touch(body: CapsuleBody, pose: Posed, scan: Scan) -> Rows:
     """Each point's distance to the side of the body that its camera can see."""
     starts, ends = body.axes_world(pose)
-    owner = closest_capsule(scan.points, scan.eyes, starts, ends, body.radii)
+    owner = closest_capsule(scan.points, scan.views, starts, ends, body.radii)
     index = owner.unsqueeze(-1).expand(-1, -1, 3)
     start, axis = starts.gather(1, index), (ends - starts).gather(1, index)
     share = ((scan.points - start) * axis).sum(-1) / axis.square().sum(-1).clamp(min=1e-12)
     share = share.clamp(0.0, 1.0)
     foot = start + share.unsqueeze(-1) * axis
-    arm, view = scan.points - foot, _unit(scan.eyes - foot)
-    towards = (arm * view).sum(-1, keepdim=True)
-    normal = _unit(arm - towards.clamp(max=0.0) * view)
+    arm = scan.points - foot
+    towards = (arm * scan.views).sum(-1, keepdim=True)
+    normal = _unit(arm - towards.clamp(max=0.0) * scan.views)
     surface = foot + body.radii[owner].unsqueeze(-1) * normal
     error = scan.points - surface
     hidden = towards < 0.0
@@ -144,7 +145,7 @@ def _unit(vector: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
     return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-9)
 
 
-def spill(body: CapsuleBody, pose: Pose, outline: Outline) -> Rows:
+def spill(body: CapsuleBody, pose: Posed, outline: Outline) -> Rows:
     """How far the axes stick out of the person's outline, or out in front of its surface.
 
     Two rows a place: sideways to the nearest pixel of the person, and along the ray to behind the
@@ -173,6 +174,8 @@ def spill(body: CapsuleBody, pose: Pose, outline: Outline) -> Rows:
     sideways = (aim - out) * z.unsqueeze(-1)
     far = sideways.norm(dim=-1)
     side_direction = torch.nn.functional.pad(sideways / far.clamp(min=1e-9).unsqueeze(-1), (0, 1))
+    grain = outline.stride * z / camera.matrix[0, 0, 0]  # a step over the edge must not be a jump
+    far = (far - grain).clamp(min=0.0)
     side_direction = side_direction @ camera.rotation[0]
     deeper = (seen + DEEPER * body.radii[capsules] - z).nan_to_num(nan=0.0)
     ahead = inside & person & (deeper > 0.0)

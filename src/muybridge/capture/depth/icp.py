@@ -20,9 +20,9 @@ from torch import Tensor
 
 from muybridge.capture.depth.capsules import CapsuleBody
 from muybridge.capture.depth.contact import Outline, Rows, Scan, spill, touch
-from muybridge.capture.fit import pose_of
+from muybridge.capture.depth.posed import Posed, posed
 from muybridge.capture.start import State
-from muybridge.geometry.rotation import conjugate, multiply, rotate, rotvec_from_quaternion
+from muybridge.geometry.rotation import conjugate, multiply, rotvec_from_quaternion
 from muybridge.motion.body import Body
 from muybridge.motion.jacobian import (
     angles_jacobian,
@@ -30,7 +30,6 @@ from muybridge.motion.jacobian import (
     retract,
     rotation_from_angles,
 )
-from muybridge.motion.kinematics import Pose
 
 __all__ = [
     "Anchor",
@@ -111,7 +110,7 @@ class Fit(NamedTuple):
 class Round(NamedTuple):
     """One state, what it leaves unexplained, and what that costs."""
 
-    pose: Pose
+    pose: Posed
     rows: Rows
     std: Tensor  # (n,) of each row
     angles: Tensor  # (t, j, 3)
@@ -177,7 +176,7 @@ def evaluate(
     options: IcpOptions,
     anchor: Anchor | None,
 ) -> Round:
-    pose = pose_of(body.body, state)
+    pose = posed(body.body.skeleton, state)
     near = touch(body, pose, evidence.scan)
     parts = [near, *(spill(body, pose, outline) for outline in evidence.outlines)]
     std = [options.point_std, *[options.outline_std] * len(evidence.outlines)]
@@ -237,7 +236,7 @@ def row_weights(now: Round, options: IcpOptions) -> Float[Tensor, "t n"]:
 
 def point_blocks(
     body: CapsuleBody,
-    pose: Pose,
+    pose: Posed,
     rows: Rows,
     weights: Float[Tensor, "t n"],
     others: Float[Tensor, "t n s"],
@@ -266,7 +265,7 @@ def point_blocks(
     sums.index_add_(0, target, products.reshape(len(target), -1))
     sums = sums.reshape(frames, joints, 6, -1)
     owners = list(freedoms.joints)
-    axes = rotate(pose.orientations[:, owners], freedoms.axes)
+    axes = (pose.turns[:, owners] @ freedoms.axes.unsqueeze(-1))[..., 0]
     lever = torch.linalg.cross(pose.positions[:, owners] - origin, axes)
     turns = torch.cat(
         (lever, axes), -1

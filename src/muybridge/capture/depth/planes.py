@@ -14,7 +14,8 @@ from torch import Tensor
 
 __all__ = ["Plane", "Room", "find_plane", "find_room"]
 
-TRIES = 300
+TRIES = 600
+NEIGHBOURS = 12  # points drawn a try, of which the two nearest the first make the plane with it
 NEAR_M = 0.025  # a point this near a plane supports it
 TILT = math.radians(35.0)  # by which a camera may be tilted before the floor is no floor
 UPRIGHT = math.radians(12.0)  # by which a wall may lean
@@ -98,8 +99,12 @@ def find_plane(
 
     References:
         Fischler & Bolles, Random sample consensus, Communications of the ACM 24(6), 1981.
+        Myatt et al., NAPSAC: high noise, high dimensional robust estimation, BMVC 2002.
     """
-    triples = points[torch.randint(len(points), (TRIES, 3), generator=random)]
+    drawn = points[torch.randint(len(points), (TRIES, NEIGHBOURS + 1), generator=random)]
+    near = (drawn[:, 1:] - drawn[:, :1]).square().sum(-1).topk(2, largest=False).indices
+    others = drawn[:, 1:].gather(1, near.unsqueeze(-1).expand(-1, -1, 3))
+    triples = torch.cat((drawn[:, :1], others), dim=1)  # neighbours share a surface more often
     normals = torch.linalg.cross(triples[:, 1] - triples[:, 0], triples[:, 2] - triples[:, 0])
     size = normals.norm(dim=-1, keepdim=True)
     normals = normals / size.clamp(min=1e-12)

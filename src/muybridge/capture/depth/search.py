@@ -72,8 +72,7 @@ def starts(body: CapsuleBody, scan: Scan, frame: int) -> State:
     """Every pose of `POSES` in every direction, in the middle of one frame's points."""
     skeleton = body.body.skeleton
     seen = scan.weights[frame] > 0.0
-    points, eyes = scan.points[frame, seen], scan.eyes[frame, seen]
-    away = points - eyes
+    points, away = scan.points[frame, seen], -scan.views[frame, seen]
     away[:, 1] = 0.0
     middle = (points + THICKNESS_M * away / away.norm(dim=-1, keepdim=True)).mean(0)
     height = float(skeleton.offsets[0, 1] / _stature(skeleton))
@@ -137,7 +136,7 @@ def _thin(scan: Scan) -> Scan:
     known = scan.weights[0].nonzero()[:, 0]
     step = max(1, len(known) // COARSE_POINTS)
     pick = known[::step]
-    return Scan(scan.points[:, pick], scan.weights[:, pick], scan.eyes[:, pick])
+    return Scan(scan.points[:, pick], scan.weights[:, pick], scan.views[:, pick])
 
 
 def _distinct(fit: Fit) -> Int[Tensor, "f"]:

@@ -153,12 +153,13 @@ def gather(thin: Sequence[tuple[Float[Tensor, "_ 3"], Int[Tensor, "_"]]], camera
     """The thinned points of all frames, padded to the longest."""
     most = max((len(points) for points, _ in thin), default=0) or 1
     points = torch.zeros(len(thin), most, 3, dtype=torch.float64)
-    weights, eyes = torch.zeros(len(thin), most).double(), torch.zeros_like(points)
+    weights, views = torch.zeros(len(thin), most).double(), torch.zeros_like(points)
     centres = cameras.centres_world
     for frame, (own, owner) in enumerate(thin):
         points[frame, : len(own)], weights[frame, : len(own)] = own, 1.0
-        eyes[frame, : len(own)] = centres[owner]
-    return Scan(points, weights, eyes)
+        ray = centres[owner] - own
+        views[frame, : len(own)] = ray / ray.norm(dim=-1, keepdim=True)
+    return Scan(points, weights, views)
 
 
 def outline_of(sight: Sight, camera: Cameras, index: int, grid: Grid) -> Outline:

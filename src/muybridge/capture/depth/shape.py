@@ -25,12 +25,13 @@ from muybridge.capture.depth.icp import (
     point_blocks,
     row_weights,
 )
-from muybridge.capture.fit import pose_of
+from muybridge.capture.depth.posed import posed
 from muybridge.capture.start import State
 
 __all__ = ["Shaped", "fit_shape", "shape_columns"]
 
 STEP = 1e-5  # of a logarithm, for the difference quotient
+TOLERANCE = 1e-4  # relative decrease of the cost at which to stop
 
 
 class Shaped(NamedTuple):
@@ -73,7 +74,7 @@ def fit_shape(
         if trial_cost < cost:
             gain = (cost - trial_cost) / cost
             body, state, now, cost, damping = trial_body, trial, then, trial_cost, damping * 0.3
-            if gain < 1e-3:
+            if gain < TOLERANCE:
                 break
         else:
             damping *= 8.0
@@ -118,11 +119,9 @@ def shape_columns(body: CapsuleBody, state: State, now: Round) -> Float[Tensor, 
     rows, columns = now.rows, []
     index = rows.capsules.unsqueeze(-1).expand(-1, -1, 3)
     base = body.axes_world(now.pose)
-    for parameter in range(len(body.shape)):
-        nudge = torch.zeros_like(body.shape)
-        nudge[parameter] = STEP
-        other = capsule_body(body.shape + nudge)
-        ends = other.axes_world(pose_of(other.body, state))
+    others = [capsule_body(body.shape + nudge) for nudge in STEP * torch.eye(len(body.shape))]
+    for other in others:
+        ends = other.axes_world(posed(other.body.skeleton, state))
         starts, stops = ((b - a).gather(1, index) / STEP for a, b in zip(base, ends, strict=True))
         shift = torch.lerp(starts, stops, rows.shares.unsqueeze(-1))
         swell = ((other.radii - body.radii) / STEP)[rows.capsules]

@@ -34,6 +34,7 @@ __all__ = ["DepthCapture", "DepthOptions", "capture_take", "place_cameras"]
 ROOM_FRAMES = 6
 ROOM_POINTS = 8000
 FEWEST_SHARE = 0.2  # of the frames must show a person
+LOST_M = 0.03  # the same of one frame
 POOR_FIT_M = 0.02  # mean distance of points to the body beyond which it is no such body
 
 
@@ -224,6 +225,14 @@ def _findings(take: DepthTake, found: Track, room: Room) -> Iterator[Finding]:
         yield Finding(
             "depth", "warning", f"no person was found in {missing} of {len(take)} frames",
             "those frames are filled in",
+        )  # fmt: skip
+    lost = found.seen & (found.fit.distance > LOST_M)
+    if bool(lost.any()):
+        yield Finding(
+            "depth", "warning",
+            f"the body is more than {1e3 * LOST_M:.0f} mm off its points in {int(lost.sum())} "
+            f"frames, first in frame {int(lost.nonzero()[0])}",
+            "look at those frames; something else may have been taken for the person",
         )  # fmt: skip
     distance = float(found.fit.distance[found.seen].mean())
     far = distance > POOR_FIT_M

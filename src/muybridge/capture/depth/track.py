@@ -32,12 +32,11 @@ __all__ = ["Track", "follow", "landmarks", "track"]
 
 ROOT_ACCELERATION = 8.0  # m/s^2
 SLACK_M, SLACK_RAD = 0.015, 0.06  # of a pose expected from the two frames before
-TRIED = 5  # frames in which a first pose is looked for
+TRIED = 3  # frames in which a first pose is looked for
 SHAPED = 14  # frames that show the build
 BATCH = 8  # frames refined at once: their distances to all capsules stay in the cache
 SEEN_STD_M = 0.06  # a landmark known worse than this was not seen
 DEPENDENT = 4.0  # landmarks of one frame share their points: their covariances are this much wider
-LOST_M = 0.03  # mean distance of points to the body at which a pose is looked for anew
 
 Progress = Callable[[int, int], None]
 
