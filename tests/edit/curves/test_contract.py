@@ -19,6 +19,7 @@ from muybridge.edit.curves.spline import spline
 from muybridge.edit.curves.tangents import cardinal, catmull_rom, kochanek_bartels, monotone
 from muybridge.errors import InputError
 from muybridge.geometry.rotation import geodesic_angle, multiply, quaternion_from_rotvec
+from tests.edit.curves.keys import keys, turns
 
 Make = Callable[[Tensor, Tensor], Callable[[Tensor], Tensor]]
 
@@ -48,26 +49,6 @@ ROTATIONS: dict[str, Make] = {
 }
 SEEDS = st.integers(0, 2**32 - 1)
 FEW = settings(max_examples=12, deadline=None)
-
-
-def keys(seed: int, channels: int = 2) -> tuple[Tensor, Tensor, Tensor]:
-    """Uneven times, values, and times in between."""
-    rng = np.random.default_rng(seed)
-    times = np.cumsum(rng.uniform(0.3, 1.5, rng.integers(4, 9)))
-    values = rng.normal(size=(len(times), channels))
-    inside = np.sort(rng.uniform(times[0], times[-1], 40))
-    return torch.from_numpy(times), torch.from_numpy(values), torch.from_numpy(inside)
-
-
-def turns(seed: int, joints: tuple[int, ...] = ()) -> tuple[Tensor, Tensor, Tensor]:
-    """Uneven times and rotations that wander by less than a radian from key to key."""
-    times, _, inside = keys(seed)
-    rng = np.random.default_rng(seed + 1)
-    steps = torch.from_numpy(rng.normal(size=(len(times), *joints, 3)) * 0.3)
-    rotations = [quaternion_from_rotvec(steps[0])]
-    for step in steps[1:]:
-        rotations.append(multiply(rotations[-1], quaternion_from_rotvec(step)))
-    return times, torch.stack(rotations), inside
 
 
 @pytest.mark.parametrize("name", VALUES)

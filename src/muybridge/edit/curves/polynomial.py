@@ -86,9 +86,21 @@ def powers_at(
     return value
 
 
-def chebyshev_points(count: int, first: float = -1.0, last: float = 1.0) -> Float[Tensor, "k"]:
-    """Chebyshev's points of the second kind: where to put keys for one polynomial, increasing."""
-    if count < 2:
-        return torch.tensor([0.5 * (first + last)], dtype=torch.float64)
-    angle = torch.arange(count, dtype=torch.float64) * (torch.pi / (count - 1))
+def chebyshev_points(
+    count: int, first: float = -1.0, last: float = 1.0, ends: bool = False
+) -> Float[Tensor, "k"]:
+    """Chebyshev's points, increasing: where to put keys for one polynomial.
+
+    Args:
+        count: How many.
+        first: Where the interval begins.
+        last: Where it ends.
+        ends: The ends of the interval are points (second kind); otherwise all lie inside (first
+            kind, the roots of Chebyshev's polynomial).
+    """
+    steps = torch.arange(count, dtype=torch.float64)
+    if ends:
+        angle = steps * (torch.pi / max(1, count - 1))
+    else:
+        angle = (steps + 0.5) * (torch.pi / max(1, count))
     return 0.5 * (first + last) - 0.5 * (last - first) * angle.cos()
