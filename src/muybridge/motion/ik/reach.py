@@ -20,7 +20,7 @@ from torch import Tensor
 
 from muybridge.errors import InputError
 from muybridge.motion.clip import Clip
-from muybridge.motion.facing import rest_heading, yaw
+from muybridge.motion.facing import rest_heading, rest_positions, yaw
 from muybridge.motion.humanoid import part, parts
 from muybridge.motion.ik.full_body import (
     Aims,
@@ -36,7 +36,7 @@ from muybridge.motion.skeleton import Skeleton
 
 __all__ = ["Goal", "Outcome", "ReachOptions", "Reached", "reach", "reach_take", "solve_pose"]
 
-SHIFT = 4.0  # cost of moving the root by a metre, in squares of radians
+CHEAPEST = 0.02  # cost of a turn that moves next to nothing, relative to the mean of all joints
 BLOCK = 1024  # frames solved at once
 
 
@@ -229,10 +229,24 @@ def _problem(
     limits = _human(skeleton) if options.limits else _unlimited()
     limits = limits.take(tuple(turning), tree.number)
     free = tuple(sorted({tree.number[joint] for joint in turning} - set(limits.joints)))
-    dear = torch.ones(len(tree.kept) + 1, dtype=torch.float64)
-    dear[-1] = SHIFT
+    dear = _moved_by_turning(skeleton)[[*tree.kept, len(skeleton)]]
     rig = Rig(tree.skeleton, free, limits, root, dear)
     return full_body_problem(rig, rotations, translations, aims)
+
+
+def _moved_by_turning(skeleton: Skeleton) -> Float[Tensor, "costs"]:
+    """What turning each joint costs, and last what shifting the root does: how far all joints move.
+
+    The squared distances by which the rest pose's joints move, a square radian or square metre;
+    relative to the mean over the joints. So an arm bends before the trunk does.
+    """
+    places, count = rest_positions(skeleton), len(skeleton)
+    costs = torch.zeros(count + 1, dtype=torch.float64)
+    for joint in range(count):
+        for above in _above(skeleton, joint)[1:]:
+            costs[above] += (places[joint] - places[above]).square().sum()
+    costs[-1] = count
+    return (costs / costs[:-1].mean()).clamp(min=CHEAPEST)
 
 
 def _limb(skeleton: Skeleton, joint: int, goal: Goal) -> set[int]:
