@@ -154,7 +154,9 @@ def test_out_of_reach_is_straight_towards_the_target(method: str) -> None:
 def test_levenberg_marquardt_ends_where_scipy_does_when_the_target_is_out_of_reach() -> None:
     chain = arm()
     aims = 1.3 * targets(chain, 4, 8)
-    found = with_restarts(ChainProblem(chain, aims), middle(4), options=LevenbergOptions(60), rounds=2)
+    found = with_restarts(
+        ChainProblem(chain, aims), middle(4), options=LevenbergOptions(60), rounds=2
+    )
     for row, aim in enumerate(aims):
 
         def lacking(angles: np.ndarray, aim: torch.Tensor = aim) -> np.ndarray:

@@ -73,7 +73,7 @@ class Rig:
     free: tuple[int, ...]
     limits: Limits
     root: bool
-    dear: Float[Tensor, "j+1"]
+    dear: Float[Tensor, "costs"]
 
     @cached_property
     def turning(self) -> list[int]:

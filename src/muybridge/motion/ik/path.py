@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 import torch
@@ -32,7 +31,9 @@ from muybridge.motion.skeleton import Skeleton
 __all__ = ["METHODS", "Method", "Path", "path_between", "posed", "reach_along"]
 
 Method = Literal["ccd", "fabrik"]
-Solver = Callable[[Float[Tensor, "t k 3"], Float[Tensor, "t 3"], PointOptions], PointSolution]
+Solver = Callable[
+    [Float[Tensor, "t k 3"], Float[Tensor, "t 3"], PointOptions | None], PointSolution
+]
 METHODS: dict[Method, Solver] = {"ccd": ccd, "fabrik": fabrik}
 
 
@@ -99,8 +100,7 @@ def reach_along(
     """
     path = path_between(clip.skeleton, clip.skeleton.index(start), clip.skeleton.index(end))
     pose = forward_clip(clip)
-    solve = partial(METHODS[method], options=options)
-    solution = solve(pose.positions[:, list(path.joints)], target)
+    solution = METHODS[method](pose.positions[:, list(path.joints)], target, options)
     return posed(clip, pose, path, solution.points)
 
 
@@ -133,10 +133,10 @@ def posed(clip: Clip, pose: Pose, path: Path, points: Float[Tensor, "t k 3"]) ->
         local = own if parent < 0 else multiply(conjugate(orientations[parent]), own)
         rotations[:, joint] = local / local.norm(dim=-1, keepdim=True)
     root = _root(clip, path.joints, orientations, points)
-    local = clip.translations
-    if local is not None:
-        local = torch.cat((root.unsqueeze(1), local[:, 1:]), dim=1)
-    return replace(clip, rotations=rotations, root=root, translations=local)
+    moving = clip.translations
+    if moving is not None:
+        moving = torch.cat((root.unsqueeze(1), moving[:, 1:]), dim=1)
+    return replace(clip, rotations=rotations, root=root, translations=moving)
 
 
 def _root(
