@@ -20,15 +20,15 @@ def cut(clip: Clip, start: float = 0.0, end: float | None = None) -> Clip:
     Raises:
         InputError: If the span is empty or not within the clip.
     """
-    end = clip.duration if end is None else end
-    if not 0.0 <= start < end:
-        raise InputError(
-            f"expected a start from 0 and an end after it, got {start:g} to {end:g} s; give seconds"
-        )
+    end = max(clip.duration, start) if end is None else end
     if start >= clip.duration or end > clip.duration + 0.5 / clip.fps:
         raise InputError(
             f"expected a span within the {clip.duration:.3f} s of {clip.name}, got {start:g} to "
             f"{end:g} s; choose an earlier one"
+        )
+    if not 0.0 <= start < end:
+        raise InputError(
+            f"expected a start from 0 and an end after it, got {start:g} to {end:g} s; give seconds"
         )
     rounding = 1e-6  # a time that was written with six digits still means its frame
     first, last = (math.ceil(t * clip.fps - rounding * clip.fps) for t in (start, end))

@@ -5,6 +5,7 @@ T frames, J joints, K foot joints (ankles and toes). World frame: metres, Y up.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -18,7 +19,15 @@ from muybridge.motion.humanoid import humanoid
 from muybridge.motion.kinematics import Pose, forward_clip
 from muybridge.motion.skeleton import Skeleton
 
-__all__ = ["LOWEST", "Foot", "contact_heights", "feet", "foot_contacts", "foot_slide"]
+__all__ = [
+    "LOWEST",
+    "Foot",
+    "contact_heights",
+    "contact_options",
+    "feet",
+    "foot_contacts",
+    "foot_slide",
+]
 
 LOWEST = 0.05  # quantile of a foot joint's height that counts as standing
 
@@ -59,6 +68,26 @@ def feet(skeleton: Skeleton) -> tuple[Foot, ...]:
 def contact_heights(positions: Float[Tensor, "t k 3"]) -> Float[Tensor, "k"]:
     """Height of each foot joint as it stands, metres: near the lowest that it comes."""
     return positions[..., 1].quantile(LOWEST, dim=0)
+
+
+def contact_options(speed: float) -> ContactOptions:
+    """Thresholds for feet that slide: all of them grow with the speed at which a contact begins.
+
+    Args:
+        speed: Metres/second; the usual 0.2 gives the usual options.
+    Raises:
+        InputError: If it is not positive.
+    """
+    if not 0.0 < speed < 5.0:
+        raise InputError(f"expected a speed of feet from 0 to 5 m/s, got {speed:g}; 0.2 is usual")
+    usual = ContactOptions()
+    factor = speed / usual.speed
+    return replace(
+        usual,
+        speed=speed,
+        release_speed=factor * usual.release_speed,
+        radius=factor * usual.radius,
+    )
 
 
 def foot_contacts(clip: Clip, options: ContactOptions | None = None) -> Bool[Tensor, "t j"]:
