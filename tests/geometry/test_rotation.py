@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+import roma
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,3 +83,53 @@ def test_cross_matrix_is_the_cross_product_and_the_slope_of_a_small_turn() -> No
     torch.testing.assert_close(product, torch.linalg.cross(v, u))
     turned = (rot.matrix_from_rotvec(1e-6 * v) @ u.unsqueeze(-1)).squeeze(-1)
     torch.testing.assert_close((turned - u) / 1e-6, product, atol=1e-5, rtol=0)
+
+
+def test_six_numbers_are_two_columns_orthonormalised_as_roma_does() -> None:
+    generator = torch.Generator().manual_seed(6)
+    six = torch.randn(500, 6, generator=generator, dtype=torch.float64)
+    matrix = rot.matrix_from_six(six)
+    expected = roma.special_gramschmidt(six.unflatten(-1, (2, 3)).mT)
+    torch.testing.assert_close(matrix, expected, atol=1e-14, rtol=0)
+    identity = torch.eye(3, dtype=torch.float64).expand(500, 3, 3)
+    torch.testing.assert_close(matrix @ matrix.mT, identity, atol=1e-14, rtol=0)
+    torch.testing.assert_close(torch.linalg.det(matrix), torch.ones(500).double())
+    scaled = six * torch.tensor([3.0, 3, 3, 0.2, 0.2, 0.2])  # lengths say nothing
+    torch.testing.assert_close(rot.matrix_from_six(scaled), matrix)
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-4, 1.0, torch.pi - 1e-4, torch.pi - 1e-9])
+def test_every_parameterisation_goes_there_and_back(angle: float) -> None:
+    """Euler angles, quaternion, exponential map and six numbers of the same rotations."""
+    generator = torch.Generator().manual_seed(7)
+    axis = torch.nn.functional.normalize(torch.randn(50, 3, generator=generator).double(), dim=-1)
+    matrix = rot.matrix_from_rotvec(angle * axis)
+    for there, back in (
+        (rot.six_from_matrix, rot.matrix_from_six),
+        (rot.quaternion_from_matrix, rot.matrix_from_quaternion),
+        (rot.rotvec_from_matrix, rot.matrix_from_rotvec),
+        (lambda m: rot.euler_from_matrix(m, "zxy"), lambda e: rot.matrix_from_euler(e, "zxy")),
+    ):
+        torch.testing.assert_close(back(there(matrix)), matrix, atol=1e-7, rtol=0)
+
+
+def test_six_numbers_have_gradients() -> None:
+    generator = torch.Generator().manual_seed(8)
+    six = torch.randn(5, 6, generator=generator, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(rot.matrix_from_six, (six,))
+
+
+def test_the_shortest_arc_is_square_to_both_and_turns_one_into_the_other() -> None:
+    generator = torch.Generator().manual_seed(9)
+    a, b = torch.randn(2, 200, 3, generator=generator, dtype=torch.float64)
+    b[0], b[1], b[2] = 2.0 * a[0], -a[1], -a[2] + 1e-9
+    b[3] = 0.0
+    arc = rot.shortest_arc(a, b)
+    turned = torch.nn.functional.normalize(rot.rotate(arc, a), dim=-1)
+    expected = torch.nn.functional.normalize(b, dim=-1)
+    keep = torch.arange(200) != 3
+    torch.testing.assert_close(turned[keep], expected[keep], atol=1e-7, rtol=0)
+    assert arc[3].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert float((arc[4:, :3] * a[4:]).sum(-1).abs().max()) < 1e-12
+    assert float((arc[4:, :3] * b[4:]).sum(-1).abs().max()) < 1e-12
+    torch.testing.assert_close(arc.norm(dim=-1), torch.ones(200).double())

@@ -9,7 +9,13 @@ from scipy.spatial.transform import Rotation
 from muybridge.files.bvh import read_bvh
 from muybridge.geometry.rotation import conjugate, matrix_from_quaternion, multiply, rotate
 from muybridge.motion import kinematics
-from muybridge.motion.kinematics import forward, forward_clip
+from muybridge.motion.kinematics import (
+    forward,
+    forward_clip,
+    local_rotations,
+    local_translations,
+    points_in_frame,
+)
 from tests.motions import BVH_FILES, clip_makers, random_clip
 
 
@@ -120,3 +126,70 @@ def test_any_batch_and_precision(batch: tuple[int, ...]) -> None:
     single = forward(clip.skeleton, rotations.float(), places.float()).positions
     torch.testing.assert_close(single, whole.float(), atol=1e-5, rtol=1e-5)
     assert forward(clip.skeleton, rotations.float(), places).positions.dtype == torch.float64
+
+
+@settings(max_examples=30, deadline=None)
+@given(clip_makers())
+def test_in_place_equals_the_differentiable_way(make) -> None:
+    """The fast path beside the plain one, which a tensor that wants gradients takes."""
+    clip = make()
+    fast = forward_clip(clip)
+    rotations = clip.rotations.clone().requires_grad_()
+    slow = forward(clip.skeleton, rotations, clip.local_translations())
+    assert slow.orientations.requires_grad
+    assert not fast.orientations.requires_grad
+    for one, other in zip(fast, slow, strict=True):
+        torch.testing.assert_close(one, other.detach(), atol=1e-14, rtol=1e-14)
+
+
+def test_forward_mode_keeps_its_tangent() -> None:
+    clip = random_clip(10, joints=4, frames=2)
+    local, direction = clip.local_translations(), torch.ones_like(clip.rotations)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(clip.rotations, direction)
+        pose = forward(clip.skeleton, dual, local)
+        tangent = torch.autograd.forward_ad.unpack_dual(pose.positions).tangent
+    step = 1e-6
+    ahead, behind = (
+        forward(clip.skeleton, clip.rotations + side * step * direction, local).positions
+        for side in (1.0, -1.0)
+    )
+    torch.testing.assert_close(tangent, (ahead - behind) / (2.0 * step), atol=1e-7, rtol=1e-7)
+
+
+@settings(max_examples=30, deadline=None)
+@given(clip_makers())
+def test_inverse_gives_the_clip_back(make) -> None:
+    clip = make()
+    pose = forward_clip(clip)
+    found = local_rotations(clip.skeleton, pose.orientations)
+    torch.testing.assert_close(found, clip.rotations, atol=1e-12, rtol=0)
+    places = local_translations(clip.skeleton, pose)
+    torch.testing.assert_close(places, clip.local_translations(), atol=1e-11, rtol=0)
+
+
+def test_a_point_in_an_ancestors_frame_is_the_product_of_the_turns_between() -> None:
+    clip = random_clip(11, joints=8, frames=4)
+    pose, local = forward_clip(clip), clip.local_translations()
+    points = torch.randn(4, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    joint, x = len(clip.skeleton) - 1, points
+    while joint >= 0:
+        found = points_in_frame(pose, points, len(clip.skeleton) - 1, joint)
+        torch.testing.assert_close(found, x, atol=1e-12, rtol=0)
+        x = rotate(clip.rotations[:, joint, None], x) + local[:, joint, None]
+        joint = clip.skeleton.parents[joint]
+    world = points_in_frame(pose, points, len(clip.skeleton) - 1)
+    torch.testing.assert_close(world, x, atol=1e-12, rtol=0)
+
+
+@pytest.mark.skipif(not BVH_FILES, reason="the BVH files of ../shared/data are absent")
+def test_inverse_equals_pymotion() -> None:
+    """PyMotion works in float64 here, and keeps the scalar first."""
+    skeleton_np = pytest.importorskip("pymotion.ops.skeleton_np")
+    clip = read_bvh(BVH_FILES[1]).clip
+    world = forward_clip(clip).orientations
+    parents = np.array([0, *clip.skeleton.parents[1:]])
+    theirs = skeleton_np.from_global_rotations(world.roll(1, -1).numpy(), parents)
+    ours = local_rotations(clip.skeleton, world).roll(1, -1).numpy()
+    sign = np.sign((ours * theirs).sum(-1, keepdims=True))
+    np.testing.assert_allclose(ours, sign * theirs, rtol=0, atol=1e-6)

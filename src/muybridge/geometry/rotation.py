@@ -25,12 +25,15 @@ __all__ = [
     "matrix_from_euler",
     "matrix_from_quaternion",
     "matrix_from_rotvec",
+    "matrix_from_six",
     "multiply",
     "quaternion_from_matrix",
     "quaternion_from_rotvec",
     "rotate",
     "rotvec_from_matrix",
     "rotvec_from_quaternion",
+    "shortest_arc",
+    "six_from_matrix",
     "slerp",
     "unroll",
 ]
@@ -151,6 +154,46 @@ def euler_from_matrix(matrix: Float[Tensor, "*b 3 3"], order: str) -> Float[Tens
     first = torch.where(locked, first_locked, first)
     last = torch.where(locked, torch.zeros_like(last), last)
     return torch.stack((first, middle, last), dim=-1)
+
+
+def matrix_from_six(six: Float[Tensor, "*b 6"]) -> Float[Tensor, "*b 3 3"]:
+    """Rotation matrix whose first two columns come from six numbers by Gram and Schmidt.
+
+    The first three numbers give the direction of column x, the last three, less their part along
+    it, that of column y; the third is their cross product. Continuous everywhere, which no map from
+    four numbers or fewer can be; undefined only where the two vectors are parallel or zero.
+
+    References:
+        Zhou et al., On the continuity of rotation representations in neural networks, CVPR 2019.
+    """
+    x = torch.nn.functional.normalize(six[..., :3], dim=-1, eps=1e-30)
+    y = six[..., 3:] - (x * six[..., 3:]).sum(-1, keepdim=True) * x
+    y = torch.nn.functional.normalize(y, dim=-1, eps=1e-30)
+    return torch.stack((x, y, torch.linalg.cross(x, y)), dim=-1)
+
+
+def six_from_matrix(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 6"]:
+    """The first two columns of a rotation matrix, one after the other."""
+    return matrix[..., :2].mT.flatten(-2)
+
+
+def shortest_arc(a: Float[Tensor, "*#b 3"], b: Float[Tensor, "*#b 3"]) -> Float[Tensor, "*_ 4"]:
+    """The smallest rotation that turns the direction of a into that of b.
+
+    Of opposite directions any half turn will do; a zero vector gives the identity.
+    """
+    a, b = torch.broadcast_tensors(a, b)
+    lengths = a.norm(dim=-1, keepdim=True) * b.norm(dim=-1, keepdim=True)
+    w = lengths + (a * b).sum(-1, keepdim=True)
+    axis = torch.linalg.cross(a, b)
+    # nearly opposite: half a turn about what is square to a and to its smallest component
+    smallest = torch.nn.functional.one_hot(a.abs().argmin(-1), 3).to(a)
+    aside = torch.linalg.cross(a, smallest)
+    opposite = w <= 1e-14 * lengths
+    axis, w = torch.where(opposite, aside, axis), torch.where(opposite, 0.0, w)
+    identity = identity_quaternion(*a.shape[:-1], dtype=a.dtype).to(a)
+    quaternion = torch.where(lengths == 0.0, identity, torch.cat((axis, w), dim=-1))
+    return torch.nn.functional.normalize(quaternion, dim=-1, eps=1e-30)
 
 
 def cross_matrix(vector: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
