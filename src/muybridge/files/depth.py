@@ -16,6 +16,7 @@ T frames, H rows, W columns.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -386,9 +387,9 @@ def _first_size(folder: Path) -> tuple[int, int]:
 
 def _read_archive(path: Path, fps: float | None) -> DepthTake:
     """depth (T x H x W, or C x T x H x W), matrix and the rest of camera.json as arrays."""
-    read_bytes(path, "depth")
+    content = io.BytesIO(read_bytes(path, "depth"))
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(content, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         depth = arrays.pop("depth")
         several = depth.ndim == 4

@@ -110,7 +110,7 @@ def read_lens(path: Path) -> DepthLens:
         ) from error
 
 
-def lens_from(values: Mapping[str, Any]) -> DepthLens:
+def lens_from(values: Any) -> DepthLens:
     """Check what a camera file says; a ValueError tells what is wrong."""
     if not isinstance(values, Mapping):
         raise ValueError("no table of values")
