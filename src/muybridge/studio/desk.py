@@ -20,9 +20,8 @@ from muybridge.edit import keys
 from muybridge.edit.keys import ROOT_PATH, KeyedClip, Way
 from muybridge.errors import InputError
 from muybridge.files.convert import write_motion
-from muybridge.geometry.rotation import euler_from_matrix, geodesic_angle, matrix_from_quaternion
+from muybridge.geometry.rotation import geodesic_angle, unroll
 from muybridge.motion.clip import Clip
-from muybridge.motion.facing import unwrap
 from muybridge.motion.humanoid import GROUPS, humanoid
 from muybridge.motion.ik.reach import Goal, reach
 from muybridge.motion.kinematics import forward_clip
@@ -210,12 +209,17 @@ class Desk:
         return [round(time * self.clip.fps) for time in times.tolist()]
 
     def curve(self, name: str) -> Float[Tensor, "t 3"]:
-        """What the curve editor shows: Euler angles X Y Z in degrees, or the path in metres."""
+        """What the curve editor shows: rotation vectors in degrees, or the path in metres.
+
+        Not Euler angles: a bent elbow would flip two of them by half a turn.
+        """
         if name == ROOT_PATH:
             return self.clip.root
-        joint = self.clip.skeleton.index(name)
-        angles = euler_from_matrix(matrix_from_quaternion(self.clip.rotations[:, joint]), "xyz")
-        return torch.rad2deg(unwrap(angles))
+        turns = unroll(self.clip.rotations[:, self.clip.skeleton.index(name)])
+        axis, w = turns[:, :3], turns[:, 3:]
+        sine = axis.norm(dim=-1, keepdim=True)
+        angle = 2.0 * torch.atan2(sine, w)  # up to a whole turn, so that curves do not jump at half
+        return torch.rad2deg(axis / sine.clamp(min=1e-12) * angle)
 
     def _keys(self) -> KeyedClip:
         if self.keyed is None:
