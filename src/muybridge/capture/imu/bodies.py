@@ -23,7 +23,7 @@ from muybridge.geometry.rotation import (
     unroll,
 )
 from muybridge.motion.clip import Clip
-from muybridge.motion.contacts import detect
+from muybridge.motion.contacts import detect, settled
 from muybridge.motion.kinematics import forward
 from muybridge.motion.skeleton import Skeleton
 
@@ -137,6 +137,7 @@ def with_root(clip: Clip, stature: float) -> Clip:
     for foot, sole in zip(feet, soles, strict=True):
         placed = (sole + root.unsqueeze(1))[:, :2]  # heel and ball
         found = detect(placed, clip.fps, torch.zeros(2, dtype=torch.float64))
+        found = settled(placed, found, clip.fps)
         contacts[:, foot], contacts[:, skeleton.children(foot)[0]] = found[:, 0], found[:, 1]
     return Clip(
         skeleton, clip.rotations, root, clip.fps, clip.name, contacts=contacts, filled=clip.filled

@@ -43,12 +43,6 @@ class ImuSamples:
     def __post_init__(self) -> None:
         if not self.rate > 0.0:
             raise InputError(f"expected a positive rate, got {self.rate}; give samples a second")
-        shapes = {tuple(v.shape) for v in (self.gyro, self.acc, self.mag) if v is not None}
-        if len(shapes) > 1:
-            raise InputError(
-                "expected as many gyroscope, accelerometer and magnetometer samples, got shapes "
-                f"{sorted(shapes)}; cut them to one length"
-            )
         if not self.names:
             count = self.gyro.shape[1]
             object.__setattr__(self, "names", tuple(f"sensor{i}" for i in range(count)))

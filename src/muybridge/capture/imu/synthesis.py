@@ -23,13 +23,22 @@ from torch import Tensor
 from muybridge.capture.imu.conventions import enu_from
 from muybridge.capture.imu.samples import ImuSamples
 from muybridge.errors import InputError
-from muybridge.files.imu import GRAVITY
+from muybridge.files.imu import GRAVITY, ImuLog, Series
 from muybridge.geometry.rotation import conjugate, multiply, rotate
 from muybridge.motion.clip import Clip
 from muybridge.motion.humanoid import part
 from muybridge.motion.kinematics import forward_clip
 
-__all__ = ["FIELD", "Mounting", "SensorFaults", "SensorTruth", "disturbed", "measure", "sensors_on"]
+__all__ = [
+    "FIELD",
+    "Mounting",
+    "SensorFaults",
+    "SensorTruth",
+    "disturbed",
+    "logs_of",
+    "measure",
+    "sensors_on",
+]
 
 FIELD = (0.0, 20.0, -43.0)  # microtesla, ENU: about that of central Europe
 
@@ -162,3 +171,23 @@ def disturbed(samples: ImuSamples, faults: SensorFaults) -> ImuSamples:
     acc = samples.acc + faults.acc_bias * direction() + faults.acc_std * normal(*shape)
     mag = None if samples.mag is None else samples.mag + faults.mag_std * normal(*shape)
     return replace(samples, gyro=gyro, acc=acc, mag=mag)
+
+
+def logs_of(samples: ImuSamples, lost: float = 0.0, seed: int = 0) -> list[ImuLog]:
+    """The samples as logs of sensors that lose some of them on the way.
+
+    Args:
+        samples: Named for parts of the body.
+        lost: Share of samples that do not arrive.
+        seed: Of which do not.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    seconds = 100.0 + torch.arange(len(samples)).double() / samples.rate
+    logs = []
+    for sensor, name in enumerate(samples.names):
+        kept = torch.rand(len(samples), generator=generator) >= lost
+        kept[0] = kept[-1] = True
+        inertial = torch.cat((samples.gyro[kept, sensor], samples.acc[kept, sensor]), dim=1)
+        mag = None if samples.mag is None else Series(seconds[kept], samples.mag[kept, sensor])
+        logs.append(ImuLog(name, Series(seconds[kept], inertial), mag))
+    return logs

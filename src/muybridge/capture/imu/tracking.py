@@ -12,12 +12,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from muybridge.capture.imu.bias_fit import offline
 from muybridge.capture.imu.calibration import PoseWindow
 from muybridge.capture.imu.clock import at, gaps_at
 from muybridge.capture.imu.heading import turned
 from muybridge.capture.imu.samples import ImuSamples
 from muybridge.capture.imu.steady_heading import steady_heading
-from muybridge.capture.imu.vqf import VqfOptions, vqf
+from muybridge.capture.imu.vqf import VqfOptions
 from muybridge.files.imu import ImuLog
 from muybridge.geometry.rotation import conjugate, geodesic_angle, multiply
 
@@ -85,7 +86,7 @@ def track(
         assert group.seconds is not None, "samples of logs are stamped"
         assert group.filled is not None, "samples of logs say what was lost"
         pose = _samples_of(window, group)
-        level = vqf(group, options).orientations
+        level = offline(group, options).orientations
         north, sources, doubted = _north(group, level, pose, own, heading)
         for i, name in enumerate(group.names):
             stamps = group.seconds[:, i]

@@ -73,6 +73,9 @@ class VqfOptions:
         rest_gyro: Largest deviation at rest.
         rest_acc: The same, m/s^2.
         estimate_bias: Whether to; without it this is tilt correction alone.
+        passes: 1 goes through the samples once, as a filter that runs live must. In 2 and more each
+            pass begins with the bias that the one before ended with, so that the first seconds are
+            as good as the last.
     """
 
     tilt_time: float = 3.0
@@ -87,6 +90,7 @@ class VqfOptions:
     rest_gyro: float = 2.0
     rest_acc: float = 0.5
     estimate_bias: bool = True
+    passes: int = 1
 
     def __post_init__(self) -> None:
         for name in ("tilt_time", "bias_forgetting", "rest_time", "rest_smoothing"):
@@ -94,6 +98,8 @@ class VqfOptions:
                 raise InputError(
                     f"expected {name} above 0 seconds, got {getattr(self, name)}; 3 is usual"
                 )
+        if self.passes < 1:
+            raise InputError(f"expected at least 1 pass, got {self.passes}; 2 is usual for files")
         if not 0.0 <= self.block <= 1.0:
             raise InputError(f"expected a block of 0 to 1 s, got {self.block}; 0.1 is usual")
 
@@ -119,10 +125,13 @@ def vqf(samples: ImuSamples, options: VqfOptions | None = None) -> Estimate:
     smooth, rest = resting(samples, options)
     state = _State(gyro.shape[2], samples.rate, options)
     size = max(1, round(options.block * samples.rate))
-    parts = []
-    for first in range(0, gyro.shape[1], size):
-        cut = slice(first, first + size)
-        parts.append(state.advance(gyro[:, cut], acc[:, cut], smooth[:, cut], rest[cut]))
+    for number in range(options.passes):
+        if number:
+            state = state.again()
+        parts = []
+        for first in range(0, gyro.shape[1], size):
+            cut = slice(first, first + size)
+            parts.append(state.advance(gyro[:, cut], acc[:, cut], smooth[:, cut], rest[cut]))
     turned, biases = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
     return Estimate(
         torch.from_numpy(np.ascontiguousarray(np.moveaxis(turned, 0, -1))),
@@ -177,6 +186,12 @@ class _State:
         self.covariance = np.broadcast_to(self.weights.most * np.eye(3), (sensors, 3, 3)).copy()
         self.force = LowPass(options.tilt_time, rate)
         self.turning = LowPass(options.tilt_time, rate)
+
+    def again(self) -> _State:
+        """A state at the beginning that knows the bias."""
+        state = _State(self.bias.shape[1], self.rate, self.options)
+        state.bias, state.covariance = self.bias, self.covariance
+        return state
 
     def advance(
         self, gyro: Rows, acc: Rows, smooth: Rows, rest: NDArray[np.bool_]
