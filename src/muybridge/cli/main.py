@@ -26,6 +26,7 @@ from muybridge.cli.convert import Convert
 from muybridge.cli.crop import Crop
 from muybridge.cli.demo import Demo
 from muybridge.cli.detect import Detect
+from muybridge.cli.edit import Edit
 from muybridge.cli.graph import Graph
 from muybridge.cli.inspect import Inspect
 from muybridge.cli.lm import Lm
@@ -50,6 +51,7 @@ Command = (
     | Annotated[Reconstruct, verb("reconstruct")]
     | Annotated[Solve, verb("solve")]
     | Annotated[Convert, verb("convert")]
+    | Annotated[Edit, verb("edit")]
     | Annotated[Pose, verb("pose")]
     | Annotated[Graph, verb("graph")]
     | Annotated[Match, verb("match")]
