@@ -18,7 +18,7 @@ from torch import Tensor
 
 from muybridge.edit.keyed import KeyedClip, Track, Way
 from muybridge.errors import InputError
-from muybridge.files.clip import BROKEN
+from muybridge.files.clip import BROKEN as UNREADABLE
 from muybridge.files.disk import read_bytes, writing
 from muybridge.motion.clip import Caption
 from muybridge.motion.skeleton import Skeleton
@@ -27,6 +27,7 @@ __all__ = ["load_keyed", "save_keyed"]
 
 KIND, VERSION = "keyed clip", 1
 WAYS = get_args(Way)
+BROKEN = (*UNREADABLE, IndexError)
 EXTRAS = ("position_std", "contacts", "filled")
 
 

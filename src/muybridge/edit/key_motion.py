@@ -13,7 +13,7 @@ from muybridge.edit.curves.extrapolation import Beyond, Folded, folded
 from muybridge.edit.curves.rotvec import exponential
 from muybridge.edit.key_segments import segments_of
 from muybridge.edit.keyed import KeyedClip
-from muybridge.edit.resample import captions_until, flags_at, numbers_at
+from muybridge.edit.resample import captions_until, flags_at, numbers_at, on_frames
 from muybridge.errors import InputError
 from muybridge.geometry.rotation import conjugate, multiply, rotate, unroll
 from muybridge.motion.clip import Caption, Clip
@@ -56,7 +56,7 @@ def evaluate(
     if "cycle-offset" in (before, after):
         ends = wanted.new_tensor([0.0, end])
         rotations, root = _gone_on(rotations, root, where, turning(ends)[:, 0], path(ends)[:, 0])
-    frames = (where.times * keyed.fps).clamp(0.0, float(keyed.frames - 1))
+    frames = on_frames(where.times * keyed.fps).clamp(0.0, float(keyed.frames - 1))
     return Clip(
         keyed.skeleton,
         unroll(rotations),

@@ -162,11 +162,13 @@ class _Table(NamedTuple):
 
     Attributes:
         values: Rotations or positions.
+        lengths: Frames of the segments compared.
         costs: Error of the segment of each length that begins at each frame; infinite past the end.
         still: Largest step from the first value.
     """
 
     values: Float[Tensor, "t j n"]
+    lengths: tuple[int, ...]
     costs: Float[Tensor, "a t j"]
     still: Float[Tensor, "j"]
 
@@ -175,11 +177,14 @@ def _tables(clip: Clip, way: Way, lengths: tuple[int, ...] = LENGTHS) -> list[_T
     """Of the rotations, of the root's path and, where joints move, of their places."""
     rotations = unroll(torch.nn.functional.normalize(clip.rotations.double(), dim=-1))
     kinds = [rotations, clip.root.double().unsqueeze(1)]
+    whole = len(clip) - 1
+    lengths = tuple(sorted({*lengths, whole})) if lengths and whole > 0 else lengths
     if clip.translations is not None:
         kinds.append(clip.local_translations().double())
     return [
         _Table(
             values,
+            lengths,
             _costs(values, clip.fps, way, lengths),
             steps(values[:1].expand_as(values), values).norm(dim=-1).amax(0),
         )
@@ -292,7 +297,7 @@ def _shortest(table: _Table, limit: Tensor | float) -> Bool[Tensor, "t j"]:
     scaled = np.where(
         (costs <= most) | (costs == 0.0), 1.0 + 1e-6 * np.minimum(scaled, 1.0), np.inf
     )
-    lengths = np.array(LENGTHS)
+    lengths = np.array(table.lengths)
     total = np.zeros((frames, tracks))
     came = np.zeros((frames, tracks), dtype=np.int64)
     for frame in range(1, frames):
@@ -313,7 +318,7 @@ def _shortest(table: _Table, limit: Tensor | float) -> Bool[Tensor, "t j"]:
 
 
 def _from_keys(
-    clip: Clip, tables: list[_Table], keys: list[Bool[Tensor, "t j"]], way: Way
+    clip: Clip, tables: list[_Table], keys: list[Bool[Tensor, "t _"]], way: Way
 ) -> KeyedClip:
     tracks = [
         fitted(table.values, marks, clip.fps, way)

@@ -21,7 +21,15 @@ from muybridge.edit.curves.tangents import catmull_rom
 from muybridge.errors import InputError
 from muybridge.motion.clip import Caption, Clip
 
-__all__ = ["Method", "at_frames", "captions_until", "flags_at", "numbers_at", "resample"]
+__all__ = [
+    "Method",
+    "at_frames",
+    "captions_until",
+    "flags_at",
+    "numbers_at",
+    "on_frames",
+    "resample",
+]
 
 Method = Literal["stepped", "slerp", "squad", "cubic"]
 """stepped: hold the last frame; slerp: straight between frames; squad: smooth velocities (C1);
@@ -53,7 +61,7 @@ def resample(clip: Clip, fps: float, method: Method = "slerp") -> Clip:
     if not 0.0 < fps < float("inf"):
         raise InputError(f"expected a positive frame rate, got {fps}; give frames a second")
     count = int((len(clip) - 1) * fps / clip.fps + GRID) + 1 if len(clip) else 0
-    frames = torch.arange(count, dtype=torch.float64) * (clip.fps / fps)
+    frames = on_frames(torch.arange(count, dtype=torch.float64) * (clip.fps / fps))
     return replace(at_frames(clip, frames.clamp_max(float(len(clip) - 1)), method), fps=fps,
                    captions=captions_until(clip.captions, count / fps))  # fmt: skip
 
@@ -125,7 +133,7 @@ def _rotation_curve(times: Tensor, rotations: Tensor, method: Method) -> Curve:
         case "squad":
             return squad(times, rotations)
         case _:
-            return rotation_spline(times, rotations)
+            return rotation_spline(times, rotations, "parabola")
 
 
 def _path_curve(times: Tensor, values: Tensor, method: Method) -> Curve:
@@ -145,6 +153,12 @@ def flags_at(flags: Bool[Tensor, "t *j"], frames: Float[Tensor, "n"]) -> Bool[Te
     low = frames.floor().to(torch.int64)
     high = frames.ceil().to(torch.int64)
     return flags[low] | flags[high]
+
+
+def on_frames(places: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """Places in frames; those that miss a frame by rounding only are put on it."""
+    nearest = places.round()
+    return torch.where((places - nearest).abs() < GRID, nearest, places)
 
 
 def numbers_at(values: Float[Tensor, "t *j"], frames: Float[Tensor, "n"]) -> Float[Tensor, "n *j"]:

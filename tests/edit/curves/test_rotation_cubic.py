@@ -45,7 +45,7 @@ def test_equals_scipy(seed: int) -> None:
         assert np.abs(found.numpy() - wanted).max() < 1e-12 * 10.0**order * (1 + abs(wanted).max())
 
 
-@pytest.mark.parametrize("ends", ["chord", "natural", "given"])
+@pytest.mark.parametrize("ends", ["chord", "parabola", "natural", "given"])
 def test_velocity_and_acceleration_do_not_jump(ends: str) -> None:
     times, rotations, _ = turns(4, (2,))
     given_ends = torch.randn(2, 2, 3, dtype=torch.float64)
@@ -130,7 +130,7 @@ def test_turns_too_large_for_a_c2_curve_are_named() -> None:
 
 def test_wrong_ends_are_named(unchecked: None) -> None:
     times, rotations, _ = turns(1)
-    with pytest.raises(InputError, match="ends chord or natural"):
+    with pytest.raises(InputError, match="ends chord, parabola or natural"):
         rotation_spline(times, rotations, "soft")  # type: ignore[arg-type]
 
 

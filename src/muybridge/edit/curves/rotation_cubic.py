@@ -107,7 +107,7 @@ def rotation_hermite(
 def rotation_spline(
     times: Float[Tensor, "k"],
     rotations: Float[Tensor, "k *b 4"],
-    ends: Literal["chord", "natural"] | Float[Tensor, "2 *b 3"] = "chord",
+    ends: Literal["chord", "parabola", "natural"] | Float[Tensor, "2 *b 3"] = "chord",
 ) -> RotationCubic:
     """C2 curve: angular velocity and acceleration have no jumps.
 
@@ -115,15 +115,16 @@ def rotation_spline(
         times: Key times, seconds.
         rotations: Unit quaternions; signs do not matter.
         ends: Angular velocity at the first and the last key, in their frames, radians a second;
-            or "chord" (that of the first and the last slerp, as scipy does), or "natural" (no
-            angular acceleration there).
+            or "chord" (that of the first and the last slerp, as scipy does), "parabola" (by the
+            first and the last two slerps: closer to smooth motion), or "natural" (no angular
+            acceleration there).
     Raises:
         InputError: If the keys cannot be used, or the curve is too wild to be found.
     """
     keys = check_rotations(times, rotations, 2, "C2 rotation")
-    if isinstance(ends, str) and ends not in ("chord", "natural"):
+    if isinstance(ends, str) and ends not in ("chord", "parabola", "natural"):
         raise InputError(
-            f"expected ends chord or natural, or velocities, got {ends!r}; choose one of these"
+            f"expected ends chord, parabola or natural, or velocities, got {ends!r}; choose one"
         )
     turn = relative(keys[:-1], keys[1:])
     chord = turn / over_values(times.diff(), turn)
@@ -132,9 +133,18 @@ def rotation_spline(
         velocities = _settled(guess, *_natural_system(times, turn))
     else:
         fixed = ends if isinstance(ends, Tensor) else torch.stack((chord[0], chord[-1]))
+        if isinstance(ends, str) and ends == "parabola" and len(times) > 2:
+            width = times.diff()
+            fixed = torch.stack((_leaning(width, chord), _leaning(width.flip(0), chord.flip(0))))
         guess = torch.cat((fixed[:1], guess[1:-1], fixed[1:]))
         velocities = guess if len(times) == 2 else _settled(guess, *_system(times, turn, fixed))
     return _between(times, keys, turn, velocities)
+
+
+def _leaning(width: Tensor, chord: Tensor) -> Tensor:
+    """Velocity at the first key by the parabola through three."""
+    near, far = width[0], width[1]
+    return ((2.0 * near + far) * chord[0] - near * chord[1]) / (near + far)
 
 
 Blocks = tuple[Tensor, Tensor, Tensor]
