@@ -215,8 +215,7 @@ def bvh_from_clip(clip: Clip, unit: Unit = "cm", *, like: BvhFile | None = None)
     """
     refuse_missing(clip)
     clip, same = _depth_first(clip), False
-    local = clip.local_translations().double().numpy()
-    moving = np.abs(local - clip.skeleton.offsets.double().numpy()).max(axis=(0, 2)) > STILL
+    moving = _moving(clip)
     skeleton = _tips(clip, moving)
     layout = _layout(skeleton, moving, like)
     near = None
@@ -226,10 +225,32 @@ def bvh_from_clip(clip: Clip, unit: Unit = "cm", *, like: BvhFile | None = None)
     angles = angles_from_quaternions(clip.rotations.double().numpy(), layout, near)
     layout = _complete(layout, angles, skeleton)
     values = np.empty((len(clip), sum(len(channels) for channels in layout)))
-    for kind, source in (("position", local / METRES[unit]), ("rotation", angles)):
-        columns = columns_of(layout, kind)
-        values[:, columns[columns >= 0]] = source[:, columns >= 0]
+    columns = columns_of(layout, "rotation")
+    values[:, columns[columns >= 0]] = angles[:, columns >= 0]
+    for joint, places in enumerate(columns_of(layout, "position")):
+        if (places >= 0).any():
+            local = _path(clip, joint) / METRES[unit]
+            values[:, places[places >= 0]] = local[:, places >= 0]
     return BvhFile(skeleton, layout, values, clip.fps, unit, skeleton.names, "replace", clip.name)
+
+
+def _path(clip: Clip, joint: int) -> Float64[np.ndarray, "t 3"]:
+    """Places of a joint in its parent's frame, metres."""
+    if joint == 0:
+        return clip.root.double().numpy()
+    if clip.translations is None:
+        return np.tile(clip.skeleton.offsets[joint].double().numpy(), (len(clip), 1))
+    return clip.translations[:, joint].double().numpy()
+
+
+def _moving(clip: Clip) -> NDArray[np.bool_]:
+    """Which joints do not stay at their offsets."""
+    offsets = clip.skeleton.offsets.double().numpy()
+    if clip.translations is None:
+        rest = [np.abs(clip.root.double().numpy() - offsets[0]).max(), *[0.0] * (len(offsets) - 1)]
+        return np.array(rest) > STILL
+    local = clip.local_translations().double().numpy()
+    return np.abs(local - offsets).max(axis=(0, 2)) > STILL
 
 
 def _depth_first(clip: Clip) -> Clip:
@@ -275,13 +296,13 @@ def _layout(skeleton: Skeleton, moving: np.ndarray, like: BvhFile | None) -> Lay
 
 def _complete(layout: Layout, angles: np.ndarray, skeleton: Skeleton) -> Layout:
     """Add the rotation channels that a joint lacks and turns about."""
-    turned = (np.abs(np.radians(angles)) > HINGE).any(axis=0)
     complete = []
     for joint, channels in enumerate(layout):
         wanted = [f"{a.upper()}rotation" for a in order_of(channels)]
         missing = [c for c in wanted if c not in channels]
-        lacking = turned[joint][[wanted.index(c) for c in missing]].any()
-        if lacking and not skeleton.end_sites[joint]:
-            channels = (*channels, *missing)
+        if missing and not skeleton.end_sites[joint]:
+            lacking = angles[:, joint][:, [wanted.index(c) for c in missing]]
+            if np.abs(np.radians(lacking)).max() > HINGE:
+                channels = (*channels, *missing)
         complete.append(channels)
     return tuple(complete)
