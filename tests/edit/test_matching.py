@@ -82,7 +82,7 @@ def test_where_nothing_jumps_the_clip_is_shown_as_it_is() -> None:
 
 
 def test_dear_jumps_are_rare(base: Database) -> None:
-    path = FloorPath(_eight()).timed(1.1)
+    path = FloorPath(_curve(2.0, 5.0)).timed(1.1)
     jumps = [match_path(base, path, MatchOptions(jump=j)).jumps for j in (0.0, 2.0, 20.0)]
     assert jumps[0] > jumps[1] > jumps[2] > 0
 

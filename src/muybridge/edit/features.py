@@ -39,6 +39,7 @@ __all__ = [
     "FeatureScale",
     "SimulationBone",
     "ahead",
+    "bone_steps",
     "features",
     "scale_of",
     "searchable",
@@ -129,6 +130,19 @@ def _rate(values: Float[Tensor, "t *n"], fps: float) -> Float[Tensor, "t *n"]:
     if len(values) < 2:
         return torch.zeros_like(values)
     return torch.from_numpy(np.gradient(values.numpy(), 1.0 / fps, axis=0))
+
+
+def bone_steps(library: Library, bone: SimulationBone) -> Float[np.ndarray, "n 3"]:
+    """What the bone moves (x, z in its own frame) and turns to the next frame of its clip.
+
+    After a clip's last frame it goes on as before it.
+    """
+    moved = turned(bone.places.roll(-1, 0) - bone.places, -bone.angles)
+    turn = bone.angles.roll(-1, 0) - bone.angles
+    steps = torch.cat((moved, turn.unsqueeze(1)), dim=1)
+    before = (torch.arange(len(library)) - 1).clamp(min=0)
+    last = (library.left == 0).unsqueeze(1)
+    return torch.where(last, steps[before], steps).numpy()
 
 
 def ahead(library: Library, seconds: float) -> Int[Tensor, "n"]:

@@ -27,6 +27,7 @@ from muybridge.edit.features import (
     HORIZONS,
     FeatureScale,
     SimulationBone,
+    bone_steps,
     features,
     scale_of,
     searchable,
@@ -104,16 +105,7 @@ class Database:
     @cached_property
     def steps(self) -> Float[np.ndarray, "n 3"]:
         """What the bone moves (x, z in its own frame) and turns to the clip's next frame."""
-        places, angles = self.bone.places.numpy(), self.bone.angles.numpy()
-        moved = np.diff(places, axis=0, append=places[-1:])
-        c, s = np.cos(angles), np.sin(angles)
-        steps = np.stack(
-            (c * moved[:, 0] - s * moved[:, 1], s * moved[:, 0] + c * moved[:, 1],
-             np.diff(angles, append=angles[-1:])), axis=-1,
-        )  # fmt: skip
-        last = self.library.left.numpy() == 0
-        steps[last] = steps[np.maximum(np.nonzero(last)[0] - 1, 0)]
-        return steps
+        return bone_steps(self.library, self.bone)
 
 
 @dataclass(frozen=True)
