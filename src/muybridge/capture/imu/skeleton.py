@@ -55,8 +55,8 @@ def _part(name: str) -> str | None:
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     words = re.sub(r"[\s\-.]+", "_", words).strip("_")
     side = next((s for s in ("left", "right") if words.startswith(s) or words.endswith(s)), "")
-    if not side and re.match(r"^[lr]_|_[lr]$", words):
-        side = "left" if re.match(r"^l_|_l$", words) or words.endswith("_l") else "right"
+    if not side and re.search(r"^[lr]_|_[lr]$", words):
+        side = "left" if re.search(r"^l_|_l$", words) else "right"
         words = re.sub(r"^[lr]_|_[lr]$", "", words)
     words = words.removeprefix(side).removesuffix(side).strip("_") if side else words
     words = _OTHER_WORDS.get(words, words)
