@@ -1,7 +1,10 @@
 """BVH against a plain loop with scipy; round trips; the oddities of real files; damaged files."""
 
 import errno
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -97,6 +100,56 @@ def test_positions_equal_a_plain_loop(path: Path) -> None:
     for ours, theirs in zip(file.source_names, (name for name, _ in expected), strict=True):
         assert ours.endswith("_end") if theirs == "end" else ours == theirs
     np.testing.assert_allclose(positions, np.stack([p for _, p in expected], 1), rtol=0, atol=1e-12)
+
+
+def odd_bvh(seed: int) -> str:
+    """A file as nobody writes it: any channels in any order, odd numbers, blanks and names."""
+    rng = np.random.default_rng(seed)
+    joints, width, lines = int(rng.integers(2, 8)), 0, []
+    parents = [-1, *(int(rng.integers(0, j)) for j in range(1, joints))]
+
+    def number() -> str:
+        value = rng.normal() * 10.0 ** rng.integers(-2, 3)
+        text = f"{value:.{rng.integers(0, 9)}f}"
+        return (
+            text.replace("0.", ".", 1)
+            if text.startswith(("0.", "-0.")) and rng.random() < 0.5
+            else text
+        )
+
+    def joint(index: int) -> None:
+        nonlocal width
+        channels = [f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")]
+        kinds = [channels, channels[1::2], channels[1::2], []]
+        chosen = rng.permutation(kinds[0] if index == 0 else kinds[rng.integers(0, 4)]).tolist()
+        width += len(chosen)
+        lines.append(f"{'ROOT' if index == 0 else ' JOINT'} rig:{index}")
+        lines.extend(("{", f"OFFSET  {number()} {number()}\t{number()}"))
+        lines.append(f"CHANNELS {len(chosen)} {' '.join(chosen)} ")
+        below = [child for child, parent in enumerate(parents) if parent == index]
+        for child in below:
+            joint(child)
+        if not below:
+            lines.extend(("End Site", "{", f"OFFSET {number()} {number()} {number()}", "}"))
+        lines.append("}")
+
+    joint(0)
+    frames = int(rng.integers(1, 6))
+    rows = ["  ".join(number() for _ in range(width)) + " " for _ in range(frames)]
+    head = ["HIERARCHY", *lines, "  MOTION", f"Frames:\t{frames}", "Frame Time: .04"]
+    return "\r\n".join((*head, *rows, "", ""))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 100_000))
+def test_odd_files_equal_a_plain_loop(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    """Six channels on some joints, none on others, mixed orders, root offset, `.5`, `rig:0`."""
+    path = tmp_path_factory.getbasetemp() / "odd.bvh"
+    path.write_text(odd_bvh(seed))
+    positions = forward_clip(read_bvh(path, unit="m").clip).positions.numpy()
+    expected = np.stack([place for _, place in plain_positions(path)], 1)
+    size = max(1.0, float(np.abs(expected).max()))
+    np.testing.assert_allclose(positions, expected, rtol=0, atol=1e-14 * size + 1e-12)
 
 
 @needs_data
@@ -390,3 +443,34 @@ def test_long_chains_do_not_recurse(tmp_path: Path) -> None:
     clip = Clip(skeleton, identity_quaternion(2, deep), clip.root[:2], 30.0)
     write_bvh(tmp_path / "deep.bvh", clip)
     assert read_bvh(tmp_path / "deep.bvh").skeleton.parents == skeleton.parents
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+from muybridge.files.bvh import read_bvh
+Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew here
+def kilobytes(word):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(word)).split()[1])
+before = kilobytes("VmRSS")
+file = read_bvh(Path(sys.argv[1]))
+read = kilobytes("VmHWM") - before
+file.clip
+print(read, kilobytes("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux' /proc")
+def test_a_long_file_costs_less_than_three_times_its_size(tmp_path: Path) -> None:
+    """64 joints as in `bench.bvh`, which reads 150,000 frames; here 6,000, in a process apart."""
+    clip = random_clip(0, joints=64, frames=200, tips=False)
+    values = np.tile(bvh_from_clip(clip).values, (30, 1))
+    path = tmp_path / "long.bvh"
+    write_bvh_file(path, replace(bvh_from_clip(clip), values=values))
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(path)], capture_output=True, text=True, check=True
+    )
+    size = path.stat().st_size / 1024
+    for kilobytes in map(int, done.stdout.split()):
+        assert 0.5 * size < kilobytes < 3.0 * size

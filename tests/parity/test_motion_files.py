@@ -1,4 +1,4 @@
-"""Our files as other programs show them: three.js, Khronos' validator, Blender, pybvh, PyMotion."""
+"""Our files as other programs show them: three.js, the glTF validator, Blender, Python readers."""
 
 import importlib.util
 import json
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from muybridge.files.bvh import read_bvh, write_bvh
+from muybridge.files.fbx import write_fbx
 from muybridge.files.gltf import Interpolation, read_glb, write_glb
 from muybridge.motion.clip import Clip
 from muybridge.motion.kinematics import forward_clip
@@ -126,6 +127,8 @@ kind, path, frames = sys.argv[-3:]
 bpy.ops.wm.read_factory_settings(use_empty=True)
 if kind == "bvh":
     bpy.ops.import_anim.bvh(filepath=path, update_scene_fps=True, update_scene_duration=True)
+elif kind == "fbx":
+    bpy.ops.import_scene.fbx(filepath=path)
 else:
     bpy.ops.import_scene.gltf(filepath=path)
 figure = next(o for o in bpy.data.objects if o.type == "ARMATURE")
@@ -191,6 +194,69 @@ def test_pybvh_reads_the_same_numbers(path: Path, tmp_path: Path) -> None:
         positions = pybvh.frames_to_node_positions(theirs, theirs.root_pos, theirs.joint_angles)
         found = forward_clip(read_bvh(source, unit="m").clip).positions.numpy()
         np.testing.assert_allclose(np.sort(positions, 1), np.sort(found, 1), rtol=0, atol=1e-11)
+
+
+def cut(path: Path, out: Path, frames: int = 60) -> Clip:
+    """The first frames as we write them, in metres, and as we read them again."""
+    write_bvh(out, read_bvh(path, unit="auto").clip.frames(0, frames), unit="m")
+    return read_bvh(out, unit="m").clip
+
+
+@needs_data
+@by_file
+def test_pymotion_shows_our_bvh(path: Path, tmp_path: Path) -> None:
+    """PyMotion has no end sites as joints and normalises to about 1e-8."""
+    bvh = pytest.importorskip("pymotion.io.bvh")
+    skeleton_np = pytest.importorskip("pymotion.ops.skeleton_np")
+    clip = cut(path, tmp_path / "a.bvh")
+    theirs = bvh.BVH()
+    theirs.load(str(tmp_path / "a.bvh"))
+    rotations, places, parents, offsets = theirs.get_data()[:4]
+    shown, _ = skeleton_np.fk(rotations, places[:, 0], offsets, parents)
+    kept = [joint for joint, tip in enumerate(clip.skeleton.end_sites) if not tip]
+    np.testing.assert_allclose(shown, forward_clip(clip).positions[:, kept], rtol=0, atol=1e-6)
+
+
+@needs_data
+@by_file
+def test_bvhio_shows_our_bvh(path: Path, tmp_path: Path) -> None:
+    """bvhio calculates in float32."""
+    bvhio = pytest.importorskip("bvhio")
+    clip = cut(path, tmp_path / "a.bvh")
+    root = bvhio.readAsHierarchy(str(tmp_path / "a.bvh"))
+    expected = forward_clip(clip).positions
+    for frame in (0, 1, 17, len(clip) - 1):
+        root.loadPose(frame)
+        for joint, _, _ in root.layout():
+            if joint.Name in clip.skeleton.names:
+                place = expected[frame, clip.skeleton.index(joint.Name)]
+                np.testing.assert_allclose(np.array(joint.PositionWorld), place, rtol=0, atol=5e-6)
+
+
+@needs_data
+@by_file
+@pytest.mark.filterwarnings("ignore")
+def test_fairmotion_shows_our_bvh(path: Path, tmp_path: Path) -> None:
+    """It adds the root channels to the root offset, which is zero in our files."""
+    bvh = pytest.importorskip("fairmotion.data.bvh")
+    clip = cut(path, tmp_path / "a.bvh", 20)
+    theirs = bvh.load(str(tmp_path / "a.bvh"))
+    index = [clip.skeleton.index(joint.name) for joint in theirs.skel.joints]
+    shown = theirs.positions(local=False)
+    np.testing.assert_allclose(shown, forward_clip(clip).positions[:, index], rtol=0, atol=1e-9)
+
+
+@pytest.mark.blender
+@needs_blender
+@needs_data
+def test_blender_shows_our_fbx(tmp_path: Path) -> None:
+    """A program that only knows FBX sees the pose, the length and the frame rate."""
+    clip = read_bvh(BVH_FILES[2], unit="auto").clip
+    write_fbx(tmp_path / "a.fbx", clip)
+    shown, fps = blender("fbx", tmp_path / "a.fbx", clip)
+    assert fps == pytest.approx(clip.fps)
+    for joint, name in enumerate(clip.skeleton.names):
+        np.testing.assert_allclose(shown[name], ours(clip)[:, joint], atol=3e-4)
 
 
 @needs_data
