@@ -36,6 +36,8 @@ __all__ = ["Aims", "FullBodyProblem", "Rig", "change_pose", "full_body_problem"]
 
 YIELD = 1e-6  # square metres a square radian: how much the aims give way to a small change
 SOFT = 1e-3  # the same at first: along a narrow curved valley only short steps are possible
+JUMP = 0.5  # radians (or metres) from one frame to the next: two different ways to reach
+ROUNDS = 4  # of agreeing on one
 RADIAN = 0.2  # metres: what one radian off counts as, for the ends of limbs
 
 
@@ -280,9 +282,39 @@ def change_pose(
         Local rotations, translations, and how it went (`error` in weighted metres).
     """
     state = torch.zeros(len(problem.local), len(problem.stiffness), dtype=torch.float64)
-    soft = LevenbergOptions(iterations=iterations, damping=1e-2, settled=1e-3)
-    found = levenberg_marquardt(replace(problem, give=SOFT), state, soft)
+    options = LevenbergOptions(iterations=iterations, damping=1e-2, settled=1e-3)
+    soft = replace(problem, give=SOFT)
+    found = _agreed(soft, levenberg_marquardt(soft, state, options), options)
     hard = LevenbergOptions(iterations=iterations, damping=1e-3, settled=1e-3)
     found = levenberg_marquardt(problem, found.state, hard)
     local, translations = problem.moved(found.state)
     return quaternion_from_matrix(local), translations, found
+
+
+def _agreed(problem: FullBodyProblem, found: Solution, options: LevenbergOptions) -> Solution:
+    """Frames that fell into a farther pose than their neighbours try again from the neighbours'.
+
+    Where the change jumps between two frames, the dearer side, up to its next jump, starts again
+    from the frame beyond the jump; each frame keeps the cheaper of its two ends.
+    """
+    for _ in range(ROUNDS):
+        cost = found.error.square() + (problem.stiffness * found.state.square()).sum(-1)
+        jumps = (found.state.diff(dim=0).abs().amax(-1) > JUMP).nonzero().flatten().tolist()
+        cuts = [0, *(k + 1 for k in jumps), len(cost)]
+        rows, starts = [], []
+        for k, cut in enumerate(cuts[1:-1], start=1):
+            ahead = float(cost[cut]) > float(cost[cut - 1])
+            run = range(cut, cuts[k + 1]) if ahead else range(cuts[k - 1], cut)
+            rows += run
+            starts += [cut - 1 if ahead else cut] * len(run)
+        if not rows:
+            break
+        index = torch.tensor(rows)
+        tried = levenberg_marquardt(problem.take(index), found.state[starts], options)
+        now = tried.error.square() + (problem.stiffness * tried.state.square()).sum(-1)
+        better = now < cost[index] * (1.0 - 1e-3)
+        if not bool(better.any()):
+            break
+        pick = better.nonzero().squeeze(-1)
+        found = found.merged(index[pick], tried.take(pick))
+    return found

@@ -144,10 +144,22 @@ def _place(
             continue
         wanted = goal.position.to(here).expand_as(here)
         if goal.relative:
-            floor = root * root.new_tensor([1.0, 0.0, 1.0])
-            wanted = rotate(yaw_quaternion(facing), wanted) + floor
+            wanted = _beside(wanted, here, root, facing)
         place = place + share.unsqueeze(-1) * (wanted - here)
     return place
+
+
+def _beside(
+    wanted: Float[Tensor, "t 3"],
+    here: Float[Tensor, "t 3"],
+    root: Float[Tensor, "t 3"],
+    facing: Float[Tensor, "t"],
+) -> Float[Tensor, "t 3"]:
+    """World place of a goal beside the body; a free x or z stays as the part has it."""
+    floor, turn = root * root.new_tensor([1.0, 0.0, 1.0]), yaw_quaternion(facing)
+    now = rotate(yaw_quaternion(-facing), here - floor)
+    place = floor + rotate(turn, torch.where(wanted.isnan(), now, wanted))
+    return torch.stack((place[:, 0], wanted[:, 1], place[:, 2]), dim=-1)
 
 
 def _turn(

@@ -31,7 +31,8 @@ class LevenbergOptions:
         iterations: At most so many linearisations.
         tolerance: Error that is near enough, metres; where the unknowns cost something, it also
             takes steps shorter than `settled`.
-        settled: Step after which nothing changes any more, radians.
+        settled: Step after which nothing changes any more, radians; ten times the share by which
+            the cost must fall.
         damping: Where mu starts.
         turn: Longest step of any one unknown, radians.
     """
@@ -114,6 +115,7 @@ def _advance(part: Problem, now: _State, rows: Tensor, options: LevenbergOptions
     expected = now.cost[rows] - _cost(part, model, trial)
     better = gain > 0.0
     still = step.abs().amax(-1) <= options.settled
+    still |= better & (gain <= 0.1 * options.settled * now.cost[rows])
     keep = rows[better]
     now.state[keep], now.error[keep] = trial[better], new_error[better]
     now.jacobian[keep], now.cost[keep] = new_jacobian[better], new_cost[better]
@@ -173,11 +175,7 @@ def with_restarts(
         tried = levenberg_marquardt(part, starts(rows, tries), options)
         best = tried.error.view(-1, tries).argmin(-1) + tries * torch.arange(len(rows))
         better = tried.error[best] < found.error[rows]
-        best = best[better]
-        chosen = Solution(
-            tried.state[best], tried.error[best], tried.iterations[best], tried.history[:, best]
-        )
-        found = found.merged(rows[better], chosen)
+        found = found.merged(rows[better], tried.take(best[better]))
     return found
 
 

@@ -57,6 +57,12 @@ class Solution:
     iterations: Int[Tensor, "b"]
     history: Float[Tensor, "k b"]
 
+    def take(self, rows: Int[Tensor, "k"]) -> Solution:
+        """The solutions of some of the problems."""
+        return Solution(
+            self.state[rows], self.error[rows], self.iterations[rows], self.history[:, rows]
+        )
+
     def merged(self, rows: Int[Tensor, "k"], other: Solution) -> Solution:
         """With some problems replaced by other solutions of them; the history stays."""
         state, error, count = self.state.clone(), self.error.clone(), self.iterations.clone()
