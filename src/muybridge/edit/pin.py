@@ -40,7 +40,7 @@ from muybridge.motion.kinematics import Pose, forward, forward_clip
 
 __all__ = ["PinOptions", "fade_out", "pin"]
 
-REACH = 0.9995  # of the leg's length: a knee that is quite straight has no direction to bend
+BENT = 0.995  # of a leg's length: beyond it a knee moves far for little, so the hips come down
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,6 @@ class _Aim(NamedTuple):
 
     ankle: Float[Tensor, "t 3"]
     turn: Float[Tensor, "t 4"]
-    held: Bool[Tensor, "t"]
 
 
 def pin(
@@ -156,18 +155,19 @@ def _aim(
     place = _run_means(ankle, heel)
     if foot.toes is None or not options.toes:
         shift = fade_out(torch.where(heel[:, None], place - ankle, still), heel, window)
-        return _Aim(ankle + shift, quaternion_from_rotvec(still), heel)
+        return _Aim(ankle + shift, quaternion_from_rotvec(still))
     toes, ball = pose.positions[:, foot.toes], contacts[:, foot.toes]
     bone = toes - ankle
     both = heel & ball
-    spot = _toe_anchor(toes, ball, place, both, bone)
+    spot = _run_means(toes, ball)
+    place = _at_length(place, heel, spot, both, bone.norm(dim=-1, keepdim=True))
     turn = align(bone, torch.where(both[:, None], spot - place, bone), still + 1.0)
     rotvec = fade_out(torch.where(both[:, None], rotvec_from_quaternion(turn), still), both, window)
     turn = quaternion_from_rotvec(rotvec)
     about = spot - rotate(turn, bone)  # where the ankle is as the toes stand
     wanted = torch.where(heel[:, None], place, torch.where(ball[:, None], about, ankle))
     shift = fade_out(wanted - ankle, heel | ball, window)
-    return _Aim(ankle + shift, turn, heel | ball)
+    return _Aim(ankle + shift, turn)
 
 
 def _run_means(points: Float[Tensor, "t 3"], mask: Bool[Tensor, "t"]) -> Float[Tensor, "t 3"]:
@@ -178,28 +178,25 @@ def _run_means(points: Float[Tensor, "t 3"], mask: Bool[Tensor, "t"]) -> Float[T
     return torch.where(mask[:, None], mean, points)
 
 
-def _toe_anchor(
-    toes: Float[Tensor, "t 3"],
-    ball: Bool[Tensor, "t"],
+def _at_length(
     place: Float[Tensor, "t 3"],
+    heel: Bool[Tensor, "t"],
+    spot: Float[Tensor, "t 3"],
     both: Bool[Tensor, "t"],
-    bone: Float[Tensor, "t 3"],
+    length: Float[Tensor, "t 1"],
 ) -> Float[Tensor, "t 3"]:
-    """Where the toes stand: as far from the ankle's anchor as the foot is long, if that stands too.
+    """The ankle's anchors, moved to be as far from those of the toes as the foot is long.
 
-    The mean over the frames of a run in which both stand; of a run in which the heel never does,
-    the mean of the toes.
+    One anchor for each run of the heel: the mean over the frames in which the toes stand as well.
     """
-    mean = _run_means(toes, ball)
-    towards = mean - place
-    length = bone.norm(dim=-1, keepdim=True)
-    fitted = place + towards * (length / towards.norm(dim=-1, keepdim=True).clamp(min=1e-9))
     if not bool(both.any()):
-        return mean
-    share = _run_means(both[:, None].to(toes).expand(-1, 3), ball)
-    sums = _run_means(torch.where(both[:, None], fitted, torch.zeros_like(toes)), ball)
-    known = ball[:, None] & (share > 0.0)
-    return torch.where(known, sums / share.clamp(min=1e-9), mean)
+        return place
+    away = place - spot
+    fitted = spot + away * (length / away.norm(dim=-1, keepdim=True).clamp(min=1e-9))
+    share = _run_means(both[:, None].to(spot).expand(-1, 3), heel)
+    sums = _run_means(torch.where(both[:, None], fitted, torch.zeros_like(spot)), heel)
+    known = heel[:, None] & (share > 0.0)
+    return torch.where(known, sums / share.clamp(min=1e-9), place)
 
 
 def fade_out(
@@ -221,7 +218,7 @@ def fade_out(
     none = len(values) + window + 1
     before = torch.where(known, frame, -none).cummax(0).values
     after = torch.where(known, frame, 2 * none).flip(0).cummin(0).values.flip(0)
-    width = (after - before - 0).clamp(1, window).to(values.dtype)
+    width = (after - before).clamp(1, window).to(values.dtype)
     slope = torch.zeros_like(values)
     inside = known[1:] & known[:-1]
     steps = torch.where(inside[:, None], values.diff(dim=0), torch.zeros_like(values[1:]))
@@ -239,15 +236,19 @@ def fade_out(
 
 
 def _drop(pose: Pose, limbs: list[Limb], aims: list[_Aim], fps: float) -> Float[Tensor, "t"]:
-    """How far the hips come down so that every standing ankle is within reach, metres."""
+    """How far the hips come down so that every ankle is within reach, metres.
+
+    A leg may be as straight as it was; if it was not, it is not stretched further than `BENT`.
+    """
     drops = []
     for limb, aim in zip(limbs, aims, strict=True):
         hip, knee, ankle = (pose.positions[:, joint].detach() for joint in limb)
-        reach = REACH * ((knee - hip).norm(dim=-1) + (ankle - knee).norm(dim=-1))
+        length = (knee - hip).norm(dim=-1) + (ankle - knee).norm(dim=-1)
+        reach = torch.maximum((hip - ankle).norm(dim=-1), BENT * length)
         apart = hip - aim.ankle.detach()
         level = apart[:, [0, 2]].square().sum(-1)
         height = (reach.square() - level).clamp(min=0.0).sqrt()
-        drops.append(torch.where(aim.held, (apart[:, 1] - height).clamp(min=0.0), 0.0))
+        drops.append((apart[:, 1] - height).clamp(min=0.0))
     drop = torch.stack(drops).amax(0)
     if not bool((drop > 1e-6).any()):
         return torch.zeros_like(drop)
