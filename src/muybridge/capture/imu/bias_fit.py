@@ -39,6 +39,7 @@ from muybridge.geometry.rotation import (
 __all__ = ["BiasFit", "BiasOptions", "fit_bias", "offline"]
 
 DEGREE = math.pi / 180.0
+LEAD = 3.0  # time constants of the tilt after which the filter has settled
 CAUTION = 2.0  # windows overlap and bodies swing: residuals are not as many as they are counted
 
 
@@ -75,7 +76,7 @@ class BiasFit(NamedTuple):
 def offline(
     samples: ImuSamples, options: VqfOptions | None = None, bias: BiasOptions | None = None
 ) -> Estimate:
-    """`vqf` after the bias was fitted to the whole take.
+    """`vqf` after the bias was fitted to the whole take; the first samples as good as the last.
 
     Args:
         samples: Of a recording that is over.
@@ -84,9 +85,24 @@ def offline(
     """
     options, bias = options or VqfOptions(), bias or BiasOptions()
     fit = fit_bias(samples, options, bias)
-    clean = replace(samples, gyro=samples.gyro - fit.bias)
-    found = vqf(clean, replace(options, bias_start=bias.left))
-    return Estimate(found.orientations, found.bias + fit.bias, found.rest)
+    lead = min(len(samples) - 1, round(LEAD * options.tilt_time * samples.rate))
+    led = _led_in(samples.gyro.double() - fit.bias, samples.acc.double(), lead, samples.rate)
+    found = vqf(led, replace(options, bias_start=bias.left))
+    turned, left, rest = (part[lead:] for part in found)
+    return Estimate(turned, left + fit.bias, rest)
+
+
+def _led_in(
+    gyro: Float[Tensor, "t s 3"], acc: Float[Tensor, "t s 3"], lead: int, rate: float
+) -> ImuSamples:
+    """The samples after their own beginning run backwards, so that a filter has settled by then.
+
+    Backwards the turn from sample k + 1 to k is -gyro[k + 1].
+    """
+    first = gyro[1 : lead + 1].flip(0)
+    still = torch.zeros_like(gyro[:1])
+    turns = torch.cat((still, -first, gyro[1:]))
+    return ImuSamples(rate, turns, torch.cat((acc[1 : lead + 1].flip(0), acc)))
 
 
 def fit_bias(
