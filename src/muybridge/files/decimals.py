@@ -212,7 +212,11 @@ def format_table(values: Table, decimals: int = 6) -> Iterator[bytes]:
 
 
 def _format_block(values: Table, decimals: int) -> bytes:
-    """One word of four bytes for each group of three digits, from the last group to the first."""
+    """One word of four bytes for each group of three digits, from the last group to the first.
+
+    A byte of each word is free: before the whole digits for the sign, in the first group of
+    decimals for the dot, in the last for the separator, unless that is the first.
+    """
     scaled = _scaled(values.ravel(), decimals)
     rest = np.abs(scaled)
     largest = int(rest.max(initial=0))
@@ -220,17 +224,19 @@ def _format_block(values: Table, decimals: int) -> bytes:
         rest = rest.astype(np.uint32)  # its divisions are four times as fast
     fraction = [3] * (decimals // 3) + ([decimals % 3] if decimals % 3 else [])
     whole = max(1, -(-(len(str(largest)) - decimals) // 3))
-    table = np.zeros((len(scaled), whole + len(fraction) + 1), np.uint32)
+    width = whole + len(fraction) + (len(fraction) < 2)
+    table = np.zeros((len(scaled), width), np.uint32)
     for place in reversed(range(len(fraction))):
         rest, low = _split(rest, fraction[place])
         table[:, whole + place] = _digit_words("." if place == 0 else "", fraction[place])[low]
-    for place in reversed(range(whole)):
+    for place in reversed(range(1, whole)):
         rest, low = _split(rest, 3)
         words = _digit_words("\0", 3)[low]
         leading = _digit_words("\0", 3, place == whole - 1)[low]
         table[:, place] = np.where(rest == 0, leading, words)
+    table[:, 0] = _digit_words("\0", 3, whole == 1)[rest]
     characters = table.view(np.uint8)
-    characters[:, 0] = np.where(scaled < 0, ord("-"), 0)
+    characters[:, 0] = (scaled < 0) * np.uint8(ord("-"))
     separators = characters[:, -1].reshape(values.shape)
     separators[:, :-1], separators[:, -1] = ord(" "), ord("\n")
     return table.tobytes().translate(None, b"\0")
