@@ -34,7 +34,7 @@ FILES = {
 BONES = (("upper_arm", "lower_arm"), ("lower_arm", "hand"), ("upper_leg", "lower_leg"),
          ("lower_leg", "foot"))  # fmt: skip
 FRAMES = 400
-PURE = RetargetOptions(feet=False)
+PURE = RetargetOptions(feet=False, hands=False)
 
 
 def directions(clip: Clip) -> torch.Tensor:

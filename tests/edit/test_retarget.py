@@ -10,20 +10,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from muybridge.edit.clearance import hand_depths
 from muybridge.edit.feet import foot_slide
 from muybridge.edit.joint_map import read_map
 from muybridge.edit.retarget import RetargetOptions, retarget
 from muybridge.errors import InputError
 from muybridge.files.bvh import read_bvh
-from muybridge.geometry.rotation import geodesic_angle, identity_quaternion
+from muybridge.geometry.rotation import geodesic_angle, identity_quaternion, multiply
 from muybridge.motion.clip import Clip
 from muybridge.motion.facing import heading
+from muybridge.motion.humanoid import humanoid
 from muybridge.motion.kinematics import forward_clip
 from tests.edit.figures import smooth_clip, walker
 from tests.edit.rigs import drooped, rooted, scaled, split, turned, without
 from tests.motions import DATA
 
-PURE = RetargetOptions(feet=False)
+PURE = RetargetOptions(feet=False, hands=False)
 LIMBS = [f"{s}{n}" for s in ("Left", "Right") for n in ("Arm", "ForeArm", "UpLeg", "Leg")]
 needs_data = pytest.mark.skipif(not (DATA / "bvh").is_dir(), reason="the recordings are absent")
 
@@ -199,6 +201,24 @@ def test_names_of_ones_own(tmp_path: Path) -> None:
     legs = [rig.index(n) for n in ("LeftLeg", "LeftFoot", "RightFoot")]
     apart = (a - b)[:, legs] - (a - b)[:, :1]  # toes are not in the map: the floor may differ
     assert float(apart.norm(dim=-1).max()) < 1e-9
+
+
+def test_hands_stay_out_of_a_wider_trunk() -> None:
+    clip = smooth_clip(4, 300, like=walker(300))
+    clip = replace(clip, rotations=multiply(clip.rotations, clip.rotations))  # wilder
+    wide = clip.skeleton.offsets.clone()
+    for name in ("LeftArm", "RightArm"):
+        wide[clip.skeleton.index(name)] *= 1.6
+    rig = replace(clip.skeleton, offsets=wide)
+    pierced, clear = (
+        retarget(clip, rig, options=replace(PURE, hands=hands)) for hands in (False, True)
+    )
+    parts = humanoid(rig)
+    source, before, after = (hand_depths(forward_clip(c), parts) for c in (clip, pierced, clear))
+    assert float((before - source).max()) > 0.1
+    assert float((after - source).max()) < 1e-6
+    legs = [rig.index(n) for n in ("Hips", "LeftUpLeg", "RightLeg", "Head")]
+    assert torch.equal(clear.rotations[:, legs], pierced.rotations[:, legs])
 
 
 def test_flags_go_with_their_joints() -> None:

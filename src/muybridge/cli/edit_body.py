@@ -67,6 +67,8 @@ class Retarget:
     {"left_hand": ["target joint", "source joint"]} for parts that names do not tell."""
     feet: bool = True
     """Feet that stood in the source stand."""
+    hands: bool = True
+    """Hands that were outside of the trunk stay outside."""
     scale: float | None = None
     """Of the path on the floor; the ratio of the legs' lengths when absent."""
     rest_frame: int | None = None
@@ -84,7 +86,7 @@ class Retarget:
         from muybridge.files.convert import read_clip
 
         own = None if self.map is None else read_map(self.map)
-        options = RetargetOptions(self.feet, self.scale, self.rest_frame)
+        options = RetargetOptions(self.feet, self.hands, self.scale, self.rest_frame)
         clip, rig = read_one(self.clip, self.out), read_clip(self.target).skeleton
         made = retarget(clip, rig, own, options)
         write_out(self.out, made)

@@ -7,9 +7,10 @@
 3. The hips' path is scaled by the length of the legs, at the height at which the lowest point of
    the feet comes down to the same floor.
 4. Feet that stood in the source stand in the target (`pin`): contacts are kept, not copied slides.
+5. Hands that were outside of the trunk stay outside (`clearance`). No other parts are kept from
+   piercing each other, and hands that touched may miss.
 
-From A to B and back to A is the identity for rigs of one topology (without step 4). Hands are not
-moved: on a body with a wider trunk or shorter arms they may touch or miss what they did not.
+From A to B and back to A is the identity for rigs of one topology, steps 4 and 5 apart.
 
 T frames, J joints. World frame: metres, Y up.
 
@@ -29,6 +30,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from muybridge.edit.clearance import clear_hands
 from muybridge.edit.feet import LOWEST, foot_contacts
 from muybridge.edit.joint_map import Pair, joint_map
 from muybridge.edit.pin import PinOptions, pin
@@ -50,12 +52,14 @@ class RetargetOptions:
 
     Attributes:
         feet: Pin the feet where they stood in the source.
+        hands: Keep hands out of the trunk if they were outside.
         scale: Of the hips' path; the ratio of the legs' lengths when None.
         rest_frame: Frame of the source that is its rest pose, for files whose skeleton is not
             drawn in one; the skeleton at rest when None.
     """
 
     feet: bool = True
+    hands: bool = True
     scale: float | None = None
     rest_frame: int | None = None
 
@@ -102,6 +106,7 @@ def retarget(
     rotations, root = _locals(target, wanted, parts_t["hips"], hips)
     made = _described(clip, target, rotations, root, (parts_s, parts_t))
     made = _grounded(made, clip, pose, (parts_s, parts_t))
+    made = clear_hands(made, parts_t, pose, parts_s) if options.hands else made
     if not options.feet:
         return made
     contacts = clip.contacts if clip.contacts is not None else foot_contacts(clip)
