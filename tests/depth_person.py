@@ -7,6 +7,7 @@ deep, feet with heels.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -51,8 +52,10 @@ class Person(NamedTuple):
     fps: float
 
 
-def _bvh_joints(step: int, keep: float) -> tuple[dict[str, Tensor], Tensor, Tensor, float]:
-    clip = read_bvh(WALK, unit="m").clip
+def _bvh_joints(
+    path: Path, step: int, keep: float
+) -> tuple[dict[str, Tensor], dict[str, Tensor], float]:
+    clip = read_bvh(path, unit="m").clip
     pose, index = forward_clip(clip), clip.skeleton.index
     where = {}
     for side, letter in (("left", "l"), ("right", "r")):
@@ -91,10 +94,15 @@ def _model_joints(step: int) -> tuple[dict[str, Tensor], dict[str, Tensor], floa
     return {name: place + lift for name, place in where.items()}, turns, clip.fps / step
 
 
-def person(step: int = 2, keep: float = 0.35, stout: float = 1.0, recorded: bool = True) -> Person:
-    """The walking person, every `step`-th frame; `keep` draws the path of the walk together."""
-    recorded = recorded and WALK.exists()
-    where, turns, fps = _bvh_joints(step, keep) if recorded else _model_joints(step)
+def person(
+    step: int = 2, keep: float = 0.35, stout: float = 1.0, recording: Path | None = WALK
+) -> Person:
+    """The moving person, every `step`-th frame; `keep` draws the path of a recording together.
+
+    Without a recording, or where it is absent, the model person.
+    """
+    recorded = recording is not None and recording.exists()
+    where, turns, fps = _bvh_joints(recording, step, keep) if recorded else _model_joints(step)
     starts, ends, radii = [], [], []
 
     def add(start: Tensor, end: Tensor, radius: float) -> None:

@@ -18,14 +18,14 @@ __all__ = ["Grid", "backproject", "jumps", "ray_grid", "to_world"]
 
 
 class Grid(NamedTuple):
-    """The ray of every pixel: its normalised coordinates (x/z, y/z), free of distortion."""
+    """The ray of every pixel: its direction of depth 1 in the camera's frame, distortion undone."""
 
-    normalized: Float[Tensor, "h w 2"]
+    rays: Float[Tensor, "h w 3"]
 
     @property
-    def rays(self) -> Float[Tensor, "h w 3"]:
-        """Directions of depth 1 in the camera's frame."""
-        return torch.cat((self.normalized, torch.ones_like(self.normalized[..., :1])), dim=-1)
+    def normalized(self) -> Float[Tensor, "h w 2"]:
+        """Normalised coordinates (x/z, y/z)."""
+        return self.rays[..., :2]
 
 
 def ray_grid(camera: Cameras) -> Grid:
@@ -34,7 +34,8 @@ def ray_grid(camera: Cameras) -> Grid:
     width, height = (int(side) for side in camera.size_px[0].tolist())
     v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     pixels = torch.stack((u, v), dim=-1).to(camera.matrix.dtype)
-    return Grid(camera.normalize(pixels.unsqueeze(0))[0])
+    flat = camera.normalize(pixels.unsqueeze(0))[0]
+    return Grid(torch.cat((flat, torch.ones_like(flat[..., :1])), dim=-1))
 
 
 def backproject(depth: Float[Tensor, "*b h w"], grid: Grid) -> Float[Tensor, "*b h w 3"]:
@@ -43,7 +44,7 @@ def backproject(depth: Float[Tensor, "*b h w"], grid: Grid) -> Float[Tensor, "*b
     References:
         Hartley & Zisserman, Multiple View Geometry, 2nd ed., section 6.1.
     """
-    return depth.to(grid.normalized.dtype).unsqueeze(-1) * grid.rays
+    return depth.to(grid.rays.dtype).unsqueeze(-1) * grid.rays
 
 
 def to_world(points_camera: Float[Tensor, "*b 3"], camera: Cameras) -> Float[Tensor, "*b 3"]:

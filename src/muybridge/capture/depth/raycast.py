@@ -34,7 +34,7 @@ def raycast(
         grid: The camera's rays, if already known.
     """
     grid = grid or ray_grid(camera)
-    shape, rays = grid.normalized.shape[:2], grid.rays.reshape(-1, 3)
+    shape, rays = grid.rays.shape[:2], grid.rays.reshape(-1, 3)
     to_camera = camera.camera_from_world
     a, b = (to_camera.apply(x.unsqueeze(0))[0] for x in (starts, ends))
     depth = cast_capsules(rays, a, b, radii)
