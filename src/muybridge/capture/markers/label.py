@@ -43,6 +43,7 @@ MOST_FRAMES = 2000  # looked at for distances
 TURNS = 72  # headings tried when a pose is matched
 PASSES = 2
 ROUNDS = 3  # of assignment in one frame
+NEARNESS = 0.03  # metres of spread that a metre of distance counts for
 CONSENSUS = 3  # mates that must agree on a marker that comes back
 
 
@@ -158,7 +159,8 @@ class _Tracker:
         self.square = (0.05 + 0.1 * self.mean) ** 2 / 4.0
         self.number = np.isfinite(self.mean).astype(float)
         if lengths is not None:
-            known = np.isfinite(lengths[0])
+            near = 0.03 + 2.0 * lengths[1]  # what the first pass mistook contradicts the pose
+            known = np.isfinite(lengths[0]) & (np.abs(lengths[0] - self.mean) < near)
             self.mean = np.where(known, lengths[0], self.mean)
             self.square = np.where(known, LONG * lengths[1] ** 2, self.square)
             self.number = np.where(known, LONG, self.number)
@@ -177,8 +179,12 @@ class _Tracker:
         return slots
 
     def _mates(self, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For each marker the usable ones whose distance to it changes least (m, k), and if so."""
-        spread = np.where(usable & (self.number > 0), self._spread(), np.inf)
+        """For each marker the usable ones whose distance to it changes least (m, k), and if so.
+
+        Near ones first: a far mate at a constant distance says little about the direction.
+        """
+        spread = self._spread() + NEARNESS * self.mean
+        spread = np.where(usable & (self.number > 0), spread, np.inf)
         np.fill_diagonal(spread, np.inf)
         best = np.argsort(spread, axis=1, kind="stable")[:, :MATES]
         return best, np.isfinite(np.take_along_axis(spread, best, 1))
@@ -237,14 +243,15 @@ class _Tracker:
         return result
 
     def _drop_misfits(self, slots: np.ndarray, points: np.ndarray) -> None:
-        """Take back what most mates deny."""
+        """Take back what the mates deny, those with the steadiest distances first of all."""
         found = slots >= 0
         place = np.where(found[:, None], points[slots.clip(0)], np.nan)
         mates, there = self._mates(found)
-        wrong = self._wrong(np.arange(len(slots)), place[:, None], mates[:, :4], place)[:, 0] > 2.0
-        count = there[:, :4].sum(1)
-        share = (wrong & there[:, :4]).sum(1) / np.maximum(count, 1)
-        slots[found & (count >= 2) & (share > 0.5)] = -1
+        every = np.arange(len(slots))
+        wrong = self._wrong(every, place[:, None], mates, place)[:, 0] > 2.0
+        weight = there / (self._spread()[every[:, None], mates] + self.options.skin) ** 2
+        denied = np.where(wrong, weight, 0.0).sum(1) > 0.5 * weight.sum(1)
+        slots[found & (there.sum(1) >= 2) & denied] = -1
 
     def _assign_by_mates(self, slots: np.ndarray, points: np.ndarray, real: np.ndarray) -> None:
         """Markers that are missing are looked for where their mates carry them."""
@@ -309,7 +316,8 @@ class _Tracker:
             carried = self._carried(marker, mates[marker][there[marker]], place)[0]
             if np.isfinite(carried).all():
                 self.place[marker], self.speed[marker] = carried, 0.0
-        self.scene[found] = place[None]
+        # A ghost lasts a frame or two: where it was must not be remembered.
+        self.scene[found & (self.streak >= SEEN_TWICE)] = place[None]
         self._learn_distances(place, found)
 
     def _learn_distances(self, place: np.ndarray, found: np.ndarray) -> None:
