@@ -93,11 +93,11 @@ class Rig:
         turns = self.dear[self.turning].repeat_interleave(3)
         return torch.cat((self.dear[-1:].expand(self.before), turns))
 
-    def reach(self, joints: tuple[int, ...]) -> Float[Tensor, "m r"]:
-        """Which of the turns, three a joint, move which joints."""
+    @cached_property
+    def freedoms(self) -> Freedoms:
+        """Three turns a joint."""
         owners = tuple(joint for joint in self.turning for _ in range(3))
-        axes = torch.eye(3, dtype=torch.float64).repeat(len(self.turning), 1)
-        return Freedoms(owners, axes).reach(self.skeleton, joints)
+        return Freedoms(owners, torch.eye(3, dtype=torch.float64).repeat(len(self.turning), 1))
 
 
 @dataclass(frozen=True)
@@ -156,31 +156,39 @@ class FullBodyProblem:
 
     def moved(
         self, state: Float[Tensor, "t u"]
-    ) -> tuple[Float[Tensor, "t j 3 3"], Float[Tensor, "t j 3"]]:
-        """Local rotations and translations after a change."""
+    ) -> tuple[Float[Tensor, "t j 3 3"], Float[Tensor, "t j 3"], Float[Tensor, "t r 3 3"]]:
+        """Local rotations and translations after a change, and slopes.
+
+        A free joint is R0 exp(s) with exp(s + ds) = exp(s) exp(J ds). A limited one swings and
+        twists in its frame F: R = F exp(s) T F^-1, where exp(s) T exp(d) takes up a change of the
+        angles by d = T^-1 J ds across the axis and d = dt along it.
+
+        Returns:
+            Local rotations, translations, and for each turning joint the derivative of the turn d
+            in R <- R exp(d) by its three unknowns.
+        """
         local, translations, rig = self.local.clone(), self.translations, self.rig
         if rig.root:
             shift = torch.nn.functional.pad(state[:, None, :3], (0, 0, 0, local.shape[1] - 1))
             translations = translations + shift
-        free, limited = self._turns(state)
-        local[:, list(rig.free)] = local[:, list(rig.free)] @ matrix_from_rotvec(free)
-        if rig.limits.joints:
-            turned = rig.limits.rotations(self.start + limited)
-            local[:, list(rig.limits.joints)] = matrix_from_quaternion(turned)
-        return local, translations
-
-    def _turns(
-        self, state: Float[Tensor, "t u"]
-    ) -> tuple[Float[Tensor, "t f 3"], Float[Tensor, "t l 3"]]:
-        """Rotation vectors of the free joints, changed angles of the limited ones."""
-        turns = state[:, self.rig.before :].unflatten(-1, (-1, 3))
-        return turns[:, : len(self.rig.free)], turns[:, len(self.rig.free) :]
+        turns = state[:, rig.before :].unflatten(-1, (-1, 3))
+        count, limits = len(rig.free), rig.limits
+        angles = self.start + turns[:, count:]
+        vectors = torch.cat((turns[:, :count], limits.swing(angles)), dim=1)
+        turned, slopes = matrix_from_rotvec(vectors), exponential_jacobian(vectors)
+        local[:, list(rig.free)] = local[:, list(rig.free)] @ turned[:, :count]
+        if limits.joints:
+            twist, frame = limits.twist(angles), limits.frame
+            local[:, list(limits.joints)] = frame @ turned[:, count:] @ twist @ frame.mT
+            slope = twist.mT @ slopes[:, count:] @ limits.across + limits.along
+            slopes = torch.cat((slopes[:, :count], frame @ slope), dim=1)
+        return local, translations, slopes
 
     def linearise(
         self, state: Float[Tensor, "t u"]
     ) -> tuple[Float[Tensor, "t e"], Float[Tensor, "t e u"]]:
         """What the aims lack, in weighted metres, and how it changes."""
-        local, translations = self.moved(state)
+        local, translations, slopes = self.moved(state)
         places, turns = _forward(self.rig.skeleton, local, translations)
         joints, weights = list(self.aims.joints), self.aims.weights[:, None]
         points = torch.stack([places[j] for j in joints], dim=1)
@@ -189,10 +197,10 @@ class FullBodyProblem:
         turned = (RADIAN * weights) * _rotvec(self.orientations @ ends.mT)
         error = torch.cat((lacking, turned), dim=1)
 
-        axes = torch.stack([turns[j] for j in self.rig.turning], dim=1) @ self._slopes(state, local)
+        axes = torch.stack([turns[j] for j in self.rig.turning], dim=1) @ slopes
         axes_world = axes.mT.flatten(1, 2)
         pivots = torch.stack([places[j] for j in self.rig.turning], dim=1)
-        reach = self.rig.reach(self.aims.joints)
+        reach = self.rig.freedoms.reach(self.rig.skeleton, self.aims.joints)
         moves = turns_jacobian(pivots.repeat_interleave(3, 1), axes_world, points, reach)
         spins = axes_world.mT.unsqueeze(1) * reach.unsqueeze(-2)
         if self.rig.root:
@@ -202,17 +210,6 @@ class FullBodyProblem:
         jacobian = torch.cat((weights * moves, RADIAN * weights * spins), dim=1)
         jacobian = torch.where(error.isnan().unsqueeze(-1), 0.0, jacobian)
         return error.nan_to_num(nan=0.0).flatten(1), jacobian.flatten(1, 2)
-
-    def _slopes(
-        self, state: Float[Tensor, "t u"], local: Float[Tensor, "t j 3 3"]
-    ) -> Float[Tensor, "t r 3 3"]:
-        """How the turns d of R <- R exp(d) change with the unknowns, joint by joint."""
-        free, _ = self._turns(state)
-        slopes, limits = exponential_jacobian(free), self.rig.limits
-        if not limits.joints:
-            return slopes
-        now = quaternion_from_matrix(local[:, list(limits.joints)])
-        return torch.cat((slopes, limits.jacobian(now)), dim=1)
 
 
 def _after_nothing(spins: Float[Tensor, "t m 3 r"]) -> Float[Tensor, "t m 3 u"]:
@@ -287,7 +284,7 @@ def change_pose(
     found = _agreed(soft, levenberg_marquardt(soft, state, options), options)
     hard = LevenbergOptions(iterations=iterations, damping=1e-3, settled=1e-3)
     found = levenberg_marquardt(problem, found.state, hard)
-    local, translations = problem.moved(found.state)
+    local, translations, _ = problem.moved(found.state)
     return quaternion_from_matrix(local), translations, found
 
 
@@ -301,7 +298,8 @@ def _agreed(problem: FullBodyProblem, found: Solution, options: LevenbergOptions
         cost = found.error.square() + (problem.stiffness * found.state.square()).sum(-1)
         jumps = (found.state.diff(dim=0).abs().amax(-1) > JUMP).nonzero().flatten().tolist()
         cuts = [0, *(k + 1 for k in jumps), len(cost)]
-        rows, starts = [], []
+        rows: list[int] = []
+        starts: list[int] = []
         for k, cut in enumerate(cuts[1:-1], start=1):
             ahead = float(cost[cut]) > float(cost[cut - 1])
             run = range(cut, cuts[k + 1]) if ahead else range(cuts[k - 1], cut)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import radians
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from muybridge.geometry.rotation import (
     conjugate,
+    cross_matrix,
     identity_quaternion,
     matrix_from_quaternion,
     multiply,
@@ -25,7 +27,7 @@ from muybridge.motion.body import LIMITS
 from muybridge.motion.facing import rest_heading, yaw_quaternion
 from muybridge.motion.humanoid import TRUNK, humanoid
 from muybridge.motion.ik.two_bone import align
-from muybridge.motion.jacobian import angles_jacobian, joint_angles, rotation_from_angles
+from muybridge.motion.jacobian import joint_angles, rotation_from_angles
 from muybridge.motion.skeleton import Skeleton
 
 __all__ = ["Limits", "human_limits"]
@@ -78,10 +80,29 @@ class Limits:
         turned = rotation_from_angles(angles, self.axes)
         return multiply(self.frames, multiply(turned, conjugate(self.frames)))
 
-    def jacobian(self, rotations: Float[Tensor, "*b l 4"]) -> Float[Tensor, "*b l 3 3"]:
-        """Derivative of the turn d in R <- R exp(d) by the angles."""
-        slope = angles_jacobian(self._inside(rotations), self.axes)
-        return matrix_from_quaternion(self.frames) @ torch.linalg.inv(slope)
+    @cached_property
+    def frame(self) -> Float[Tensor, "l 3 3"]:
+        """The frames as matrices."""
+        return matrix_from_quaternion(self.frames)
+
+    @cached_property
+    def along(self) -> Float[Tensor, "l 3 3"]:
+        """Projection on the twist axis."""
+        return self.axes.unsqueeze(-1) * self.axes.unsqueeze(-2)
+
+    @cached_property
+    def across(self) -> Float[Tensor, "l 3 3"]:
+        """Projection on the plane of the swing."""
+        return torch.eye(3, dtype=self.axes.dtype) - self.along
+
+    def swing(self, angles: Float[Tensor, "*b l 3"]) -> Float[Tensor, "*b l 3"]:
+        """Rotation vector of the swing: the part across the twist axis."""
+        return angles - (angles * self.axes).sum(-1, keepdim=True) * self.axes
+
+    def twist(self, angles: Float[Tensor, "*b l 3"]) -> Float[Tensor, "*b l 3 3"]:
+        """Matrix of the twist: Rodrigues' formula about an axis that stays."""
+        angle = (angles * self.axes).sum(-1)[..., None, None]
+        return self.along + angle.cos() * self.across + angle.sin() * cross_matrix(self.axes)
 
     def exceeded(self, rotations: Float[Tensor, "*b j 4"]) -> Float[Tensor, "*b l"]:
         """How far beyond its range each limited joint is, radians; 0 inside."""

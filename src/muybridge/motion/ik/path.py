@@ -23,6 +23,7 @@ from muybridge.geometry.rotation import conjugate, multiply, rotate
 from muybridge.motion.clip import Clip
 from muybridge.motion.ik.ccd import ccd
 from muybridge.motion.ik.fabrik import fabrik
+from muybridge.motion.ik.plan import above
 from muybridge.motion.ik.points import PointOptions, PointSolution
 from muybridge.motion.ik.two_bone import align
 from muybridge.motion.kinematics import Pose, forward_clip
@@ -56,7 +57,7 @@ def path_between(skeleton: Skeleton, start: int, end: int) -> Path:
     Raises:
         InputError: If there is no bone between them.
     """
-    up, down = _above(skeleton, start), _above(skeleton, end)
+    up, down = above(skeleton, start), above(skeleton, end)
     shared = next(joint for joint in up if joint in down)
     up, down = up[: up.index(shared)], down[: down.index(shared)][::-1]
     if not up and not down:
@@ -69,15 +70,6 @@ def path_between(skeleton: Skeleton, start: int, end: int) -> Path:
     if not up or not down:  # no turn: the upper end is a joint like the others
         return Path((*up, shared, *down), (*rising, *falling))
     return Path((*up, *down), (*rising[:-1], shared, *falling[1:]))
-
-
-def _above(skeleton: Skeleton, joint: int) -> list[int]:
-    """The joint and all above it, up to the root."""
-    chain = []
-    while joint >= 0:
-        chain.append(joint)
-        joint = skeleton.parents[joint]
-    return chain
 
 
 def reach_along(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -20,23 +19,20 @@ from torch import Tensor
 
 from muybridge.errors import InputError
 from muybridge.motion.clip import Clip
-from muybridge.motion.facing import rest_heading, rest_positions, yaw
-from muybridge.motion.humanoid import part, parts
+from muybridge.motion.facing import yaw
 from muybridge.motion.ik.full_body import (
     Aims,
     FullBodyProblem,
-    Rig,
     change_pose,
     full_body_problem,
 )
 from muybridge.motion.ik.goals import Goal, aims_of, check
-from muybridge.motion.ik.limits import Limits, human_limits
+from muybridge.motion.ik.plan import Plan, above, facing_at_rest, joint_of, joints_of, plan
 from muybridge.motion.kinematics import forward
 from muybridge.motion.skeleton import Skeleton
 
 __all__ = ["Goal", "Outcome", "ReachOptions", "Reached", "reach", "reach_take", "solve_pose"]
 
-CHEAPEST = 0.02  # cost of a turn that moves next to nothing, relative to the mean of all joints
 BLOCK = 1024  # frames solved at once
 
 
@@ -120,10 +116,10 @@ def reach_take(
     options = options or ReachOptions()
     check(goals, len(clip), clip.fps)
     skeleton = clip.skeleton
-    named = [(_joint(skeleton, goal.part), goal) for goal in goals]
+    named = [(joint_of(skeleton, goal.part), goal) for goal in goals]
     moved = {joint for joint, _ in named}
-    held = [joint for joint in dict.fromkeys(_joints(skeleton, tuple(pins))) if joint not in moved]
-    tree = _Tree.of(skeleton, [*moved, *held])
+    held = [joint for joint in joints_of(skeleton, tuple(pins)) if joint not in moved]
+    tree = _planned(skeleton, named, held, options)
     rotations = clip.rotations[:, list(tree.kept)].double()
     translations = clip.local_translations()[:, list(tree.kept)].double()
     pose = forward(tree.skeleton, rotations, translations)
@@ -131,11 +127,11 @@ def reach_take(
         [(tree.number[joint], goal) for joint, goal in named],
         [tree.number[joint] for joint in held],
         pose,
-        yaw(rotations[:, 0]) + _facing(skeleton),
+        yaw(rotations[:, 0]) + facing_at_rest(skeleton),
         clip.fps,
     )
     asked = (share[:, : len(moved)] > 0.0).any(1) & pose.positions.isfinite().flatten(1).all(1)
-    problem = _problem(tree, skeleton, named, held, (rotations, translations, aims), options)
+    problem = full_body_problem(tree.rig, rotations, translations, aims)
     rows = asked.nonzero().squeeze(-1)
     rotations, translations = _solved(problem, rotations, rows, options.iterations)
     after = forward(tree.skeleton, rotations, translations).positions
@@ -156,66 +152,13 @@ def reach_take(
     return Reached(changed, outcomes)
 
 
-@lru_cache(maxsize=256)
-def _joint(skeleton: Skeleton, name: str) -> int:
-    """The joint of a part; remembered, since reading all names takes as long as solving a pose."""
-    return part(skeleton, name)
-
-
-@lru_cache(maxsize=64)
-def _joints(skeleton: Skeleton, names: tuple[str, ...]) -> tuple[int, ...]:
-    return parts(skeleton, names)
-
-
-@lru_cache(maxsize=16)
-def _human(skeleton: Skeleton) -> Limits:
-    return human_limits(skeleton)
-
-
-@lru_cache(maxsize=16)
-def _facing(skeleton: Skeleton) -> float:
-    return rest_heading(skeleton)
-
-
-class _Tree(NamedTuple):
-    """The joints at and above some joints, as a skeleton of their own."""
-
-    skeleton: Skeleton
-    kept: tuple[int, ...]
-    number: dict[int, int]
-
-    @staticmethod
-    def of(skeleton: Skeleton, joints: Sequence[int]) -> _Tree:
-        kept = tuple(sorted({0}.union(*(_above(skeleton, joint) for joint in joints))))
-        number = {joint: k for k, joint in enumerate(kept)}
-        small = Skeleton(
-            tuple(skeleton.names[j] for j in kept),
-            tuple(number.get(skeleton.parents[j], -1) for j in kept),
-            skeleton.offsets[list(kept)],
-            tuple(skeleton.end_sites[j] for j in kept),
-        )
-        return _Tree(small, kept, number)
-
-
-def _above(skeleton: Skeleton, joint: int) -> list[int]:
-    """The joint and all above it, up to the root."""
-    chain = []
-    while joint >= 0:
-        chain.append(joint)
-        joint = skeleton.parents[joint]
-    return chain
-
-
-def _problem(
-    tree: _Tree,
+def _planned(
     skeleton: Skeleton,
     goals: Sequence[tuple[int, Goal]],
     held: Sequence[int],
-    poses: tuple[Float[Tensor, "t j 4"], Float[Tensor, "t j 3"], Aims],
     options: ReachOptions,
-) -> FullBodyProblem:
-    """Which joints may turn, and how."""
-    rotations, translations, aims = poses
+) -> Plan:
+    """Which joints may turn, and whether the root may move."""
     root = options.root
     if root is None:
         root = bool(held) or any(joint == 0 for joint, _ in goals)
@@ -223,37 +166,18 @@ def _problem(
     for joint, goal in goals:
         turning |= _limb(skeleton, joint, goal)
     for joint in held if root else ():
-        turning |= set(_above(skeleton, joint))
+        turning |= set(above(skeleton, joint))
     turning -= {joint for joint in turning if skeleton.end_sites[joint]}
     turning -= set() if root else {0}
-    limits = _human(skeleton) if options.limits else _unlimited()
-    limits = limits.take(tuple(turning), tree.number)
-    free = tuple(sorted({tree.number[joint] for joint in turning} - set(limits.joints)))
-    dear = _moved_by_turning(skeleton)[[*tree.kept, len(skeleton)]]
-    rig = Rig(tree.skeleton, free, limits, root, dear)
-    return full_body_problem(rig, rotations, translations, aims)
-
-
-def _moved_by_turning(skeleton: Skeleton) -> Float[Tensor, "costs"]:
-    """What turning each joint costs, and last what shifting the root does: how far all joints move.
-
-    The squared distances by which the rest pose's joints move, a square radian or square metre;
-    relative to the mean over the joints. So an arm bends before the trunk does.
-    """
-    places, count = rest_positions(skeleton), len(skeleton)
-    costs = torch.zeros(count + 1, dtype=torch.float64)
-    for joint in range(count):
-        for above in _above(skeleton, joint)[1:]:
-            costs[above] += (places[joint] - places[above]).square().sum()
-    costs[-1] = count
-    return (costs / costs[:-1].mean()).clamp(min=CHEAPEST)
+    joints = (*(joint for joint, _ in goals), *held)
+    return plan(skeleton, joints, frozenset(turning), root, options.limits)
 
 
 def _limb(skeleton: Skeleton, joint: int, goal: Goal) -> set[int]:
     """Joints that may help with a goal: above the part, and the part where it is to be turned."""
-    chain = _above(skeleton, joint)
+    chain = above(skeleton, joint)
     if goal.start is not None:
-        start = _joint(skeleton, goal.start)
+        start = joint_of(skeleton, goal.start)
         if start not in chain[1:]:
             raise InputError(
                 f"expected the limb to begin above {goal.part}, got {goal.start!r}; choose one of "
@@ -262,10 +186,6 @@ def _limb(skeleton: Skeleton, joint: int, goal: Goal) -> set[int]:
         chain = chain[: chain.index(start) + 1]
     own = goal.orientation is None and joint != 0
     return set(chain[1:] if own else chain)
-
-
-def _unlimited() -> Limits:
-    return human_limits(Skeleton(("root",), (-1,), torch.zeros(1, 3, dtype=torch.float64)))
 
 
 def _solved(
