@@ -51,7 +51,7 @@ class PathOptions:
     width: int | None = 48
     stretch: float = 0.25
     delay: float = 0.05
-    transition: float = 0.5
+    transition: float = 2.0
     same: int = 3
 
     def __post_init__(self) -> None:
