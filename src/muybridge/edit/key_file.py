@@ -23,7 +23,7 @@ from muybridge.files.disk import read_bytes, writing
 from muybridge.motion.clip import Caption
 from muybridge.motion.skeleton import Skeleton
 
-__all__ = ["load_keyed", "save_keyed"]
+__all__ = ["is_keyed", "load_keyed", "save_keyed"]
 
 KIND, VERSION = "keyed clip", 1
 WAYS = get_args(Way)
@@ -68,6 +68,15 @@ def _packed(kind: str, tracks: tuple[Track, ...]) -> dict[str, Tensor | None]:
         f"{kind}.velocities": torch.cat([track.velocities for track in tracks]),
         f"{kind}.ways": torch.tensor(ways, dtype=torch.uint8),
     }
+
+
+def is_keyed(path: Path) -> bool:
+    """Whether a file says of itself that it is a keyed clip; a damaged or absent one does not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return bool(json.loads(archive.read("header.json"))["kind"] == KIND)
+    except BROKEN:
+        return False
 
 
 def load_keyed(path: Path) -> KeyedClip:

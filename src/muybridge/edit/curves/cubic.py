@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from muybridge.edit.curves.knots import check_keys, over_values, segment_of
@@ -18,6 +18,8 @@ from muybridge.edit.curves.knots import check_keys, over_values, segment_of
 __all__ = ["Cubic", "Stepped", "hermite", "linear", "stepped"]
 
 BLOCK = 1 << 14  # values in one go: a few such arrays stay in the cache
+FEW = 4  # channels that are evaluated one by one
+LONG = 1 << 10  # values a segment from which on a product of its own pays
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,17 @@ class Cubic:
         if not rows:
             return times.new_zeros(len(times), *shape)
         segments = segment_of(self.knots, times)
-        part = (times - self.knots[segments]).unsqueeze(-1)
-        length = max(1, BLOCK // max(1, rows[0].shape[1]))
-        blocks = zip(segments.split(length), part.split(length), strict=True)
-        values = [_horner(rows, index, u) for index, u in blocks]
-        whole = torch.cat(values) if len(values) != 1 else values[0]
-        return whole.reshape(len(times), *shape)
+        inputs = (self.knots, times, *rows)
+        seen = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+        if seen or len({x.dtype for x in inputs}) > 1:
+            part = (times - self.knots.index_select(0, segments)).unsqueeze(-1)
+            return _horner(rows, segments, part).reshape(len(times), *shape)
+        return _swept(self.knots, rows, segments, times).reshape(len(times), *shape)
 
     def _derived(self, order: int) -> list[Tensor]:
         """Coefficients of the derivative, constant first, each a row of numbers a segment."""
-        rows = list(self.coefficients.flatten(2).unbind(1) if self.coefficients.ndim > 2
-                    else self.coefficients.unsqueeze(-1).unbind(1))  # fmt: skip
+        flat = self.coefficients.flatten(2) if self.coefficients.ndim > 2 else None
+        rows = list((self.coefficients.unsqueeze(-1) if flat is None else flat).unbind(1))
         for _ in range(order):
             rows = [power * row for power, row in enumerate(rows)][1:]
         return [row.contiguous() for row in rows]
@@ -63,6 +65,76 @@ def _horner(rows: list[Tensor], index: Tensor, u: Tensor) -> Tensor:
     for row in reversed(rows[:-1]):
         value = torch.addcmul(row.index_select(0, index), value, u)
     return value
+
+
+def _swept(
+    knots: Float[Tensor, "k"],
+    rows: list[Tensor],
+    segments: Int[Tensor, "t"],
+    times: Float[Tensor, "t"],
+) -> Float[Tensor, "t n"]:
+    """The same for daily use, without new memory but the result's.
+
+    Few channels are evaluated one by one, since gathering single numbers is faster than short rows;
+    many at sorted times are a product of powers and coefficients in each segment.
+    """
+    channels = rows[0].shape[1]
+    if channels <= FEW:
+        columns = [[row[:, c].contiguous() for row in rows] for c in range(channels)]
+        result = times.new_empty(channels, len(times))
+        _in_blocks(list(result), columns, knots, segments, times)
+        return result.T
+    result = times.new_empty(len(times), channels)
+    long = len(times) * channels > LONG * len(rows[0])
+    if long and bool((segments[1:] >= segments[:-1]).all()):
+        _by_segments(result, torch.stack(rows, dim=1), knots, segments, times)
+    else:
+        _in_blocks([result], [rows], knots, segments, times)
+    return result
+
+
+def _by_segments(
+    result: Tensor, coefficients: Tensor, knots: Tensor, segments: Tensor, times: Tensor
+) -> None:
+    powers = times.new_empty(coefficients.shape[1], len(times))
+    powers[0] = 1.0
+    u = times - knots.index_select(0, segments)
+    for before, power in zip(powers[:-1], powers[1:], strict=True):
+        torch.mul(before, u, out=power)
+    counts = torch.bincount(segments, minlength=len(coefficients)).tolist()
+    parts = zip(result.split(counts), powers.split(counts, dim=1), coefficients, strict=True)
+    for place, power, coefficient in parts:
+        torch.mm(power.T, coefficient, out=place)
+
+
+def _in_blocks(
+    places: list[Tensor],
+    groups: list[list[Tensor]],
+    knots: Tensor,
+    segments: Tensor,
+    times: Tensor,
+) -> None:
+    width = groups[0][0].shape[1:]
+    length = max(1, BLOCK // max(1, width.numel()))
+    room = [times.new_empty(min(length, len(times)), *width) for _ in range(2)]
+    for start in range(0, len(times), length):
+        index = segments[start : start + length]
+        u = times[start : start + length] - knots.index_select(0, index)
+        u, spare = u.unsqueeze(-1) if width else u, [x[: len(index)] for x in room]
+        for place, group in zip(places, groups, strict=True):
+            _horner_into(place[start : start + length], group, index, u, spare)
+
+
+def _horner_into(
+    place: Tensor, rows: list[Tensor], index: Tensor, u: Tensor, spare: list[Tensor]
+) -> None:
+    value, row = spare
+    torch.index_select(rows[-1], 0, index, out=value)
+    for power in range(len(rows) - 2, -1, -1):
+        torch.index_select(rows[power], 0, index, out=row)
+        torch.addcmul(row, value, u, out=value if power else place)
+    if len(rows) == 1:
+        place.copy_(value)
 
 
 @dataclass(frozen=True)
