@@ -272,13 +272,11 @@ def _trial_error(
     squares = []
     for start, stop in spans:
         if model is None:
-            hidden = track.clone()
-            hidden[start:stop] = torch.nan
-            gap = _filled(hidden, None, method, (start, stop), fps) - track[start:stop]
+            # The methods never look inside [start, stop): nothing need be hidden.
+            gap = _filled(track, None, method, (start, stop), fps) - track[start:stop]
         else:
-            left = model.held_out.clone()
-            left[start:stop] = torch.nan
-            gap = gaps_time.bridge(left, start, stop, fps) - model.held_out[start:stop]
+            rest = model.held_out
+            gap = gaps_time.bridge(rest, start, stop, fps) - rest[start:stop]
         squares.append(gap.square().sum(-1))
     if not squares:
         return torch.nan

@@ -34,6 +34,7 @@ EXPLAINED = 0.99  # of the variance, by the principal components
 FOLDS = 5  # blocks of frames for cross-validation
 RIDGES = 10.0 ** torch.arange(-7.0, 1.0, dtype=torch.float64)  # of the largest eigenvalue
 REFINEMENTS = 3
+SHAPE_FRAMES = 300  # on which the mean shape rests
 
 
 class Prediction(NamedTuple):
@@ -76,15 +77,20 @@ def follow(
     w = (weight / weight.sum()).unsqueeze(-1)
     centre = (w * points).sum(1)
     arms = points - centre.unsqueeze(1)
-    middle = known.nonzero().squeeze(-1)[int(known.sum()) // 2]
-    shape = arms[middle]
+    frames = known.nonzero().squeeze(-1)
+    some = frames[torch.linspace(0, len(frames) - 1, min(len(frames), SHAPE_FRAMES)).long()]
+    shape = arms[frames[len(frames) // 2]]
     for _ in range(REFINEMENTS):
-        u, _, vt = torch.linalg.svd(arms.mT @ (w * shape))
-        flip = torch.ones_like(centre)
-        flip[:, 2] = torch.sign(torch.linalg.det(u) * torch.linalg.det(vt))
-        axes = (u * flip.unsqueeze(1)) @ vt
-        shape = (arms[known] @ axes[known]).mean(0)
-    return axes, centre
+        shape = (arms[some] @ _turns(arms[some], w * shape)).mean(0)
+    return _turns(arms, w * shape), centre
+
+
+def _turns(arms: Float[Tensor, "t n 3"], shape: Float[Tensor, "n 3"]) -> Float[Tensor, "t 3 3"]:
+    """Rotations that carry a weighted, centred shape onto centred points."""
+    u, _, vt = torch.linalg.svd(arms.mT @ shape)
+    flip = torch.ones_like(arms[:, 0])
+    flip[:, 2] = torch.sign(torch.linalg.det(u) * torch.linalg.det(vt))
+    return (u * flip.unsqueeze(1)) @ vt
 
 
 def rigid(

@@ -10,6 +10,8 @@ References:
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +20,7 @@ from torch import Tensor
 
 __all__ = ["bridge", "cubic", "linear", "neighbours"]
 
+NEAR = 4  # times the wanted number of frames is looked at first
 CUBIC_KNOTS = 10  # known frames on either side
 BRIDGE_KNOTS = 24  # the same
 BRIDGE_SECONDS = 0.10  # over which a residual forgets itself
@@ -26,9 +29,14 @@ BRIDGE_NOISE = 0.05  # of the residual's size: measurement noise, which is not t
 
 def neighbours(track: Float[Tensor, "t d"], start: int, stop: int, count: int) -> Int[Tensor, "k"]:
     """Frames next to a gap in which the track is known, at most `count` on either side."""
-    known = track.isfinite().all(-1)
-    before = known[:start].nonzero().squeeze(-1)[-count:]
-    after = stop + known[stop:].nonzero().squeeze(-1)[:count]
+    near = NEAR * count
+    first, last = max(0, start - near), stop + near
+    before = first + track[first:start].isfinite().all(-1).nonzero().squeeze(-1)[-count:]
+    after = stop + track[stop:last].isfinite().all(-1).nonzero().squeeze(-1)[:count]
+    if len(before) < count and first > 0:
+        before = track[:start].isfinite().all(-1).nonzero().squeeze(-1)[-count:]
+    if len(after) < count and last < len(track):
+        after = stop + track[stop:].isfinite().all(-1).nonzero().squeeze(-1)[:count]
     return torch.cat((before, after))
 
 
@@ -72,11 +80,16 @@ def bridge(
     knots = neighbours(residual, start, stop, BRIDGE_KNOTS)
     if not len(knots):
         return torch.zeros(stop - start, residual.shape[1], dtype=residual.dtype)
-    values = residual[knots]
-    frames = torch.arange(start, stop)
-    noise = BRIDGE_NOISE**2 * torch.eye(len(knots), dtype=residual.dtype)
-    weights = torch.linalg.solve(_matern(knots, knots, fps) + noise, values)
-    return _matern(frames, knots, fps) @ weights
+    weights = _weights(tuple((knots - start).tolist()), stop - start, fps)
+    return weights.to(residual) @ residual[knots]
+
+
+@lru_cache(maxsize=512)  # most gaps of a length have the same neighbours, trials above all
+def _weights(knots: tuple[int, ...], length: int, fps: float) -> Float[Tensor, "g k"]:
+    """Share of each known frame in each frame of a gap; frames count from the gap's first."""
+    known, frames = torch.tensor(knots), torch.arange(length)
+    noise = BRIDGE_NOISE**2 * torch.eye(len(knots), dtype=torch.float64)
+    return torch.linalg.solve(_matern(known, known, fps) + noise, _matern(known, frames, fps)).mT
 
 
 def _matern(a: Tensor, b: Tensor, fps: float) -> Tensor:
