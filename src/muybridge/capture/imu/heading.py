@@ -133,46 +133,47 @@ def _held(values: Array) -> Array:
 
 
 class _Usual:
-    """What strength and dip are usual, what might become so, and since when."""
+    """What strength and dip are usual, what might become so, and since when.
+
+    `known[0]` is usual, `known[1]` the candidate, each (s, 2): both are compared in one go, since a
+    step costs what its calls cost.
+    """
 
     def __init__(self, sensors: int, rate: float, options: HeadingOptions) -> None:
         self.step = 1.0 / rate
         self.gain = 1.0 - math.exp(-self.step / options.reference_time)
-        self.limits = options.strength, math.radians(options.dip)
+        self.strength, self.dip = options.strength, math.radians(options.dip)
         self.options = options
-        self.usual, self.candidate = np.zeros((sensors, 2)), np.full((sensors, 2), -1.0)
+        self.known = np.zeros((2, sensors, 2))
+        self.known[1] = -1.0  # nothing is like it
         self.calm, self.lasting = np.zeros(sensors), np.zeros(sensors)
         self.disturbed = np.ones(sensors, dtype=bool)
+        self._shares = np.zeros((2, sensors, 1))
 
-    def near(self, value: Array, reference: Array) -> NDArray[np.bool_]:
-        off = np.abs(value - reference)
-        level = self.limits[0] * reference[:, 0]
-        near: NDArray[np.bool_] = (off[:, 0] < level) & (off[:, 1] < self.limits[1])
-        return near
-
-    def look(self, value: Array, moving: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Take in one sample (s, 2) and say who is disturbed."""
-        near = self.near(value, self.usual)
-        self.calm = np.where(near, self.calm + self.step, 0.0)
-        self.disturbed = ~near | (self.disturbed & (self.calm < self.options.settle))
-        learn = near & ~self.disturbed
-        self.usual += np.where(learn, self.gain, 0.0)[:, None] * (value - self.usual)
-        like = self.near(value, self.candidate)
-        self.lasting = np.where(like, self.lasting + self.step * moving, 0.0)
-        share = np.where(like, self.gain, 1.0)
-        self.candidate += share[:, None] * (value - self.candidate)
+    def look(self, value: Array, moving: Array) -> NDArray[np.bool_]:
+        """Take in one sample (s, 2), `moving` a time step where it moves; say who is disturbed."""
+        off = value - self.known
+        size = np.abs(off)
+        near, like = (size[..., 0] < self.strength * self.known[..., 0]) & (size[..., 1] < self.dip)
+        self.calm = (self.calm + self.step) * near
+        self.disturbed = (self.disturbed & (self.calm < self.options.settle)) | ~near
+        self.lasting = (self.lasting + moving) * like
+        self._shares[0, :, 0] = self.gain * ~self.disturbed
+        self._shares[1, :, 0] = np.where(like, self.gain, 1.0)
+        self.known += self._shares * off
         if self.disturbed.any():
             self._adopt()
         return self.disturbed
 
     def _adopt(self) -> None:
         """Take the candidate as usual where it has lasted."""
-        first = self.usual[:, 0] == 0.0
+        first = self.known[0, :, 0] == 0.0
         long = self.lasting >= np.where(first, self.options.adopt_first, self.options.adopt)
         new = self.disturbed & long
-        self.usual = np.where(new[:, None], self.candidate, self.usual)
-        self.disturbed = self.disturbed & ~new
-        self.calm = np.where(new, self.options.settle, self.calm)
+        if new.any():
+            self.known[0] = np.where(new[:, None], self.known[1], self.known[0])
+            self.disturbed = self.disturbed & ~new
+            self.calm = np.where(new, self.options.settle, self.calm)
 
 
 def _disturbances(
@@ -180,7 +181,8 @@ def _disturbances(
 ) -> NDArray[np.bool_]:
     """Who is disturbed when, (t, s)."""
     usual = _Usual(smooth.shape[1], rate, options)
-    return np.stack([usual.look(v, m) for v, m in zip(smooth, moving, strict=True)])
+    steps = moving / rate
+    return np.stack([usual.look(v, m) for v, m in zip(smooth, steps, strict=True)])
 
 
 def _gains(disturbed: NDArray[np.bool_], rate: float, options: HeadingOptions) -> Array:
@@ -209,7 +211,8 @@ def _follow(
     bearing = np.nan_to_num(bearing, nan=0.0)
     angles, angle = np.empty_like(bearing), np.zeros(bearing.shape[1])
     full, half = 2.0 * math.pi, math.pi
-    for k, (toward, gain) in enumerate(zip(bearing, gains, strict=True)):
-        angle = angle + gain * ((toward - angle + half) % full - half)
+    ahead = bearing + half
+    for k, (toward, gain) in enumerate(zip(ahead, gains, strict=True)):
+        angle = angle + gain * ((toward - angle) % full - half)
         angles[k] = angle
     return angles

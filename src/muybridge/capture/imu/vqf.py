@@ -79,7 +79,7 @@ class VqfOptions:
     """
 
     tilt_time: float = 3.0
-    block: float = 0.1
+    block: float = 0.2
     bias_start: float = 0.5
     bias_forgetting: float = 100.0
     bias_limit: float = 2.0
@@ -101,7 +101,7 @@ class VqfOptions:
         if self.passes < 1:
             raise InputError(f"expected at least 1 pass, got {self.passes}; 2 is usual for files")
         if not 0.0 <= self.block <= 1.0:
-            raise InputError(f"expected a block of 0 to 1 s, got {self.block}; 0.1 is usual")
+            raise InputError(f"expected a block of 0 to 1 s, got {self.block}; 0.2 is usual")
 
 
 class Estimate(NamedTuple):
