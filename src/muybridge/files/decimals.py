@@ -91,12 +91,15 @@ def _short_decimals(block: bytes) -> Numbers | None:
         return None
     last = _words(data, ends - WORD, LAST_BYTES[size])
     after, has_dot = _after_dot(last)
-    decimals = (np.bitwise_count(after) >> 3).astype(np.intp)
-    size -= decimals
-    size -= has_dot  # now the digits before the dot
-    if np.count_nonzero(has_dot) != dot_count or (size + decimals).min() < 1:
+    found = np.count_nonzero(has_dot)
+    each = (np.bitwise_count(after) >> 3).astype(np.intp)
+    alike = found == len(size) and each.min() == each.max()  # the usual file: one number does
+    decimals = each[:1] if alike else each
+    dotted = decimals + (1 if alike else has_dot)
+    size -= dotted  # now the digits before the dot
+    if found != dot_count or (size + decimals).min() < 1:
         return None
-    whole = _whole(data, ends - decimals - has_dot, size)
+    whole = _whole(data, ends - dotted, size)
     if whole is None:
         return None
     last &= after
@@ -159,7 +162,7 @@ def _eight_digits(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _joined(
     whole: NDArray[Any],
     fraction: NDArray[np.uint64],
-    scale: Numbers,
+    scale: Float64[np.ndarray, "#n"],
     negative: NDArray[np.bool_],
 ) -> Numbers | None:
     """(whole + fraction / scale) with its sign; None where the division would not be exact."""
