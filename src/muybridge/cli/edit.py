@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from muybridge.cli.edit_body import AlongPath, Fill, Mirror, Pin, Retarget, Smooth
+from muybridge.cli.edit_keys import Keys
 from muybridge.cli.edit_time import Blend, Cut, Join, Loop, Resample, Timewarp
 
 __all__ = ["Edit"]
@@ -32,6 +33,7 @@ class Edit:
         | Annotated[Pin, verb("pin")]
         | Annotated[Fill, verb("fill")]
         | Annotated[AlongPath, verb("path")]
+        | Annotated[Keys, verb("keys")]
     ]
 
     def run(self) -> None:
