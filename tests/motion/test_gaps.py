@@ -51,7 +51,7 @@ class Take:
         for gap in gaps:
             points, cut = self.points.clone(), slice(gap.start, gap.stop)
             points[cut, gap.marker] = torch.nan
-            filled = fill_gaps(points, self.fps, FillOptions(method, most_std=1e9))
+            filled = fill_gaps(points, self.fps, FillOptions(method, most_std=1e9), [gap])
             squares.append((filled.points[cut, gap.marker] - self.points[cut, gap.marker]).square())
         return 1e3 * float(torch.cat(squares).sum(-1).mean().sqrt())
 
@@ -173,6 +173,14 @@ def test_what_was_seen_stays_and_what_never_was_stays_unknown() -> None:
     assert bool(filled.points[:, 5:9].isfinite().all())
     assert bool((filled.std[seen.all(-1)] == 0.0).all())
     assert [len(f.gap) for f in filled.fillings] == [10] * 4
+
+
+def test_chosen_gaps_are_filled_alone() -> None:
+    points = hidden(hidden(person(90).points, 3, 20, 30), 8, 50, 60)
+    filled = fill_gaps(points, 60.0, only=[Gap(8, 50, 60)])
+    assert [f.gap for f in filled.fillings] == [Gap(8, 50, 60)]
+    assert bool(filled.points[:, 8].isfinite().all())
+    assert bool(filled.points[20:30, 3].isnan().all())
 
 
 def test_a_gap_that_cannot_be_filled_well_stays_open() -> None:

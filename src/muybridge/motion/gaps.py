@@ -115,7 +115,10 @@ def find_gaps(seen: Bool[Tensor, "t m"]) -> tuple[Gap, ...]:
 
 
 def fill_gaps(
-    points: Float[Tensor, "t m 3"], fps: float, options: FillOptions | None = None
+    points: Float[Tensor, "t m 3"],
+    fps: float,
+    options: FillOptions | None = None,
+    only: Sequence[Gap] | None = None,
 ) -> Filled:
     """Fill what is missing in marker trajectories.
 
@@ -123,6 +126,7 @@ def fill_gaps(
         points: World frame, metres; NaN where unseen.
         fps: Frames a second.
         options: Method and bounds.
+        only: Fill these gaps (of `find_gaps`) and leave the others alone; all when None.
     Raises:
         InputError: If the frame rate is not positive or a position is infinite.
     References:
@@ -134,7 +138,7 @@ def fill_gaps(
     points = points.to(torch.float64)
     seen = points.isfinite().all(-1)
     work = _Work(torch.where(seen.unsqueeze(-1), points, torch.nan), seen, fps, options)
-    gaps = find_gaps(seen)
+    gaps = find_gaps(seen) if only is None else tuple(only)
     found = {gap: work.fill(gap) for gap in sorted(gaps, key=len)}
     return Filled(work.points, work.std, tuple(found[gap] for gap in gaps))
 
