@@ -209,6 +209,13 @@ def test_uneven_stamps_are_laid_on_even_frames() -> None:
     assert any("unevenly" in finding.sentence for finding in take.findings)
 
 
+def test_stamps_in_whole_milliseconds_keep_rate_and_length() -> None:
+    log, rig = stream(swing(241))
+    seconds = (torch.arange(241, dtype=torch.float64) / 0.120).floor() / 1000.0
+    clip = clip_from_encoders(replace(log, seconds=seconds), rig).clip
+    assert (clip.fps, len(clip)) == (120.0, 241)
+
+
 def test_a_stuck_encoder_and_missing_zeros_are_said() -> None:
     log, rig = stream(torch.full((100,), 0.3).double())
     said = " ".join(f.sentence for f in clip_from_encoders(log, rig).findings)

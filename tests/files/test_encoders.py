@@ -57,6 +57,26 @@ def test_a_described_suit(folder: Path) -> None:
     assert rig.calibration == (0.0, 0.05)
 
 
+def test_the_suit_of_the_documentation_reads(folder: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "encoders.md").read_text()
+    suit = page.partition("```json\n")[2].partition("```")[0]
+    (folder / "suit.json").write_text(suit)
+    (folder / "suit.csv").write_text("time_s,elbow_l,knee_l,wrist_l\n0,1,2,3\n0.1,1,2,3\n")
+    names = ("LeftLeg", "LeftForeArm", "LeftHand")
+    skeleton = Skeleton(names, ARM.parents, ARM.offsets)
+    write_bvh(
+        folder / "skeleton.bvh",
+        Clip(skeleton, identity_quaternion(1, 3), torch.zeros(1, 3).double(), 30.0),
+    )
+    _, rig = read_encoders(folder / "suit.csv")
+    assert [names[encoder.joint] for encoder in rig.encoders] == [
+        "LeftForeArm",
+        "LeftLeg",
+        "LeftHand",
+    ]
+    assert (rig.root, rig.fps, rig.encoders[1].gear) == ("feet", 60.0, 0.5)
+
+
 def test_a_header_that_says_it_all(folder: Path) -> None:
     (folder / "suit.json").unlink()
     head = "Timestamp (ms),shoulder.y [12 bit],elbow Zrotation [deg],elbow:X (rad),hand_x"

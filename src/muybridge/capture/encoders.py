@@ -41,9 +41,10 @@ __all__ = [
 
 SPIKE = math.radians(15.0)  # a single reading off both neighbours by this and
 FASTEST = 50.0  # radians/s, faster than joints turn and turn back, is a bit error
-STILL = math.radians(5.0)  # a wearer who moves more does not hold the calibration pose
+STILL = math.radians(5.0)  # a wearer who moves more (and 8 counts) does not hold the pose
 FEWEST = 0.5  # share of samples that an encoder must have
 STATIC = math.radians(0.05)  # an encoder that never moves more is stuck, or its cable is off
+ROUNDED = 0.2  # of a frame by which the last stamp may have been rounded down
 TURN = 2.0 * math.pi
 
 
@@ -78,7 +79,8 @@ def clip_from_encoders(log: EncoderLog, rig: EncoderRig, name: str = "clip") -> 
     _check_gaps(seconds, readings, rig)
     offsets = _offsets(seconds, readings, rig)
     rate = rig.fps or _rate(seconds)
-    grid = seconds[0] + np.arange(math.floor((seconds[-1] - seconds[0]) * rate + 1e-6) + 1) / rate
+    last = math.floor((seconds[-1] - seconds[0]) * rate + ROUNDED)
+    grid = seconds[0] + np.arange(last + 1) / rate
     even, bridged = _resampled(seconds, readings, grid)
     gears = torch.tensor([encoder.gear for encoder in rig.encoders], dtype=torch.float64)
     angles = (torch.from_numpy(even) - offsets) * gears + _poses(rig)
@@ -166,7 +168,7 @@ def offsets_from_pose(
                 "another calibration_s"
             )
         spread = float(np.ptp(stream))
-        if spread * abs(encoder.gear) > STILL:
+        if spread * abs(encoder.gear) > max(STILL, 8.0 * encoder.step):
             raise InputError(
                 f"expected a calibration pose held still, got {encoder.column} turning by "
                 f"{math.degrees(spread * abs(encoder.gear)):.0f} deg; choose another calibration_s"
@@ -200,8 +202,12 @@ def _poses(rig: EncoderRig) -> Float[Tensor, "n"]:
 
 
 def _rate(seconds: Float64[np.ndarray, "t"]) -> float:
-    """Samples a second, whole where it is within a hundredth of that."""
-    rate = 1.0 / float(np.median(np.diff(seconds)))
+    """Samples a second, whole where it is within a hundredth of that.
+
+    The mean of the usual steps: stamps in whole milliseconds have a median of 8 at 120 Hz.
+    """
+    steps = np.diff(seconds)
+    rate = 1.0 / float(steps[np.abs(steps / np.median(steps) - 1.0) < 0.5].mean())
     return float(round(rate)) if abs(rate - round(rate)) < 0.01 * rate else rate
 
 
