@@ -7,7 +7,12 @@ import torch
 
 from muybridge.errors import InputError
 from muybridge.files.convert import read_clip
-from muybridge.geometry.rotation import geodesic_angle, quaternion_from_rotvec, rotate
+from muybridge.geometry.rotation import (
+    geodesic_angle,
+    identity_quaternion,
+    quaternion_from_rotvec,
+    rotate,
+)
 from muybridge.motion.clip import Clip
 from muybridge.motion.facing import heading, moved, yaw_quaternion
 from muybridge.motion.humanoid import part
@@ -129,6 +134,19 @@ def test_the_root_itself_with_pinned_feet_squats() -> None:
     pose = forward_clip(found).positions
     torch.testing.assert_close(found.root, lower, atol=1e-4, rtol=0.0)
     torch.testing.assert_close(pose[:, FEET], HERE.positions[:, FEET], atol=1e-4, rtol=0.0)
+
+
+def test_straight_legs_bend_although_no_small_turn_helps() -> None:
+    """A T-pose: the hips go down, the ankles stay, and both knees go forwards."""
+    skeleton = CLIP.skeleton
+    still = identity_quaternion(1, len(skeleton))
+    clip = Clip(skeleton, still, skeleton.offsets[:1], 30.0)
+    lower = vector(torch.nan, 0.8 * float(skeleton.offsets[0, 1]), torch.nan)
+    reached = reach_take(clip, [Goal("hips", lower)], ["feet"])
+    assert max(outcome.after for outcome in reached.outcomes) < 1e-3
+    knees = [skeleton.index(name) for name in ("LeftLeg", "RightLeg")]
+    places = forward_clip(reached.clip).positions[0]
+    assert float((places[knees, 2] - places[0, 2]).min()) > 0.1
 
 
 def test_out_of_reach_is_said_and_not_an_error() -> None:

@@ -37,6 +37,8 @@ __all__ = ["Aims", "FullBodyProblem", "Rig", "change_pose", "full_body_problem"]
 YIELD = 1e-6  # square metres a square radian: how much the aims give way to a small change
 SOFT = 1e-3  # the same at first: along a narrow curved valley only short steps are possible
 JUMP = 0.5  # radians (or metres) from one frame to the next: two different ways to reach
+FAR = 0.05  # metres left after the soft pass: out of reach, or stuck
+NUDGE = 0.15  # radians
 ROUNDS = 4  # of agreeing on one
 RADIAN = 0.2  # metres: what one radian off counts as, for the ends of limbs
 
@@ -281,11 +283,36 @@ def change_pose(
     state = torch.zeros(len(problem.local), len(problem.stiffness), dtype=torch.float64)
     options = LevenbergOptions(iterations=iterations, damping=1e-2, settled=1e-3)
     soft = replace(problem, give=SOFT)
-    found = _agreed(soft, levenberg_marquardt(soft, state, options), options)
+    found = levenberg_marquardt(soft, state, options)
+    found = _agreed(soft, _nudged(soft, found, options), options)
     hard = LevenbergOptions(iterations=iterations, damping=1e-3, settled=1e-3)
     found = levenberg_marquardt(problem, found.state, hard)
     local, translations, _ = problem.moved(found.state)
     return quaternion_from_matrix(local), translations, found
+
+
+def _nudged(problem: FullBodyProblem, found: Solution, options: LevenbergOptions) -> Solution:
+    """Frames far from their aims try again from a slightly bent pose; the better end stays.
+
+    From exactly straight limbs, as in a T-pose, no small turn brings the ends nearer to the root.
+    """
+    rows = (found.error > FAR).nonzero().squeeze(-1)
+    if not len(rows):
+        return found
+    part, rig = problem.take(rows), problem.rig
+    generator = torch.Generator().manual_seed(0)
+    bent = NUDGE * torch.randn(len(problem.stiffness), dtype=torch.float64, generator=generator)
+    state = bent.expand(len(rows), -1).clone()
+    state[:, : rig.before] = 0.0
+    middle = (0.5 * (rig.limits.lower + rig.limits.upper) - part.start).flatten(1)
+    state[:, rig.before + 3 * len(rig.free) :] = middle.clamp(-2.0 * NUDGE, 2.0 * NUDGE)
+    tried = levenberg_marquardt(part, state, options)
+    better = (_cost(part, tried) < _cost(part, found.take(rows))).nonzero().squeeze(-1)
+    return found.merged(rows[better], tried.take(better)) if len(better) else found
+
+
+def _cost(problem: FullBodyProblem, found: Solution) -> Float[Tensor, "t"]:
+    return found.error.square() + (problem.stiffness * found.state.square()).sum(-1)
 
 
 def _agreed(problem: FullBodyProblem, found: Solution, options: LevenbergOptions) -> Solution:
@@ -295,7 +322,7 @@ def _agreed(problem: FullBodyProblem, found: Solution, options: LevenbergOptions
     from the frame beyond the jump; each frame keeps the cheaper of its two ends.
     """
     for _ in range(ROUNDS):
-        cost = found.error.square() + (problem.stiffness * found.state.square()).sum(-1)
+        cost = _cost(problem, found)
         jumps = (found.state.diff(dim=0).abs().amax(-1) > JUMP).nonzero().flatten().tolist()
         cuts = [0, *(k + 1 for k in jumps), len(cost)]
         rows: list[int] = []
@@ -309,10 +336,9 @@ def _agreed(problem: FullBodyProblem, found: Solution, options: LevenbergOptions
             break
         index = torch.tensor(rows)
         tried = levenberg_marquardt(problem.take(index), found.state[starts], options)
-        now = tried.error.square() + (problem.stiffness * tried.state.square()).sum(-1)
-        better = now < cost[index] * (1.0 - 1e-3)
-        if not bool(better.any()):
-            break
+        better = _cost(problem, tried) < cost[index] * (1.0 - 1e-3)
         pick = better.nonzero().squeeze(-1)
+        if not len(pick):
+            break
         found = found.merged(index[pick], tried.take(pick))
     return found
