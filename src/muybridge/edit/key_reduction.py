@@ -181,15 +181,14 @@ def _tables(clip: Clip, way: Way, lengths: tuple[int, ...] = LENGTHS) -> list[_T
     lengths = tuple(sorted({*lengths, whole})) if lengths and whole > 0 else lengths
     if clip.translations is not None:
         kinds.append(clip.local_translations().double())
-    return [
-        _Table(
-            values,
-            lengths,
-            _costs(values, clip.fps, way, lengths),
-            steps(values[:1].expand_as(values), values).norm(dim=-1).amax(0),
-        )
-        for values in kinds
-    ]
+    tables = []
+    for values in kinds:
+        still = steps(values[:1].expand_as(values), values).norm(dim=-1).amax(0)
+        moving = still > STILL
+        costs = values.new_zeros(len(lengths), *values.shape[:2])
+        costs[..., moving] = _costs(values[:, moving], clip.fps, way, lengths)
+        tables.append(_Table(values, lengths, costs, still))
+    return tables
 
 
 def _costs(
