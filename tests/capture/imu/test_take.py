@@ -155,7 +155,7 @@ def test_sensors_that_stop_early_shorten_the_clip() -> None:
     assert take.clip.duration == pytest.approx(5.0, abs=0.1)
     assert any("goes on" in f.sentence for f in take.findings)
     logs[0] = replace(logs[0], inertial=Series(seconds + 100.0, walk()[1][0].inertial.values))
-    with pytest.raises(InputError, match="record together"):
+    with pytest.raises(InputError, match="record together for 1 s or more, got -9"):
         capture_logs(logs)
 
 
@@ -165,6 +165,26 @@ def test_names_that_mean_nothing_or_the_same_are_refused() -> None:
         capture_logs([replace(logs[0], name="sensor 12")])
     with pytest.raises(InputError, match="one sensor a bone"):
         capture_logs([logs[1], replace(logs[2], name="left thigh")])
+
+
+def _times(log: ImuLog, factor: float) -> ImuLog:
+    return replace(log, inertial=replace(log.inertial, values=factor * log.inertial.values))
+
+
+def test_sensors_that_say_nothing_are_told_and_do_no_harm() -> None:
+    """A dead magnetometer, quaternions of NaN, a force of zero, a sensor beside itself."""
+    logs = list(walk()[1])
+    shape = logs[0].inertial.values
+    dead = Series(logs[0].inertial.seconds, 0.0 * shape[:, :3])
+    nothing = Series(logs[0].inertial.seconds, torch.full((len(shape), 4), torch.nan).double())
+    logs[0] = replace(logs[0], magnetic=dead, orientation=nothing)
+    logs[3], logs[6] = _times(logs[3], 0.0), _times(logs[6], 1e6)
+    take = capture_logs(logs)
+    assert bool(torch.isfinite(take.clip.rotations).all())
+    assert take.tracked.sources[0] == "nothing"
+    assert sum(f.severity == "error" for f in take.findings) >= 3
+    with pytest.raises(InputError, match="leave this sensor out"):
+        capture_logs([_times(logs[1], math.nan)])
 
 
 def test_options_out_of_range_are_refused() -> None:

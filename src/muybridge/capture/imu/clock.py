@@ -67,8 +67,8 @@ def common_span(logs: Sequence[ImuLog]) -> Span:
     if stop - start < SHORTEST:
         raise InputError(
             f"expected sensors that record together for {SHORTEST:g} s or more, got "
-            f"{stops[stop]} ending {start - stop:.1f} s before {starts[start]} begins; leave one "
-            "of them out or record again"
+            f"{stop - start:.1f} s from the start of {starts[start]} to the end of {stops[stop]}; "
+            "leave one of them out or record again"
         )
     return Span(start, stop)
 
@@ -139,6 +139,11 @@ def _grid(log: ImuLog, span: Span) -> _Grid:
     wanted = np.arange(first, last + 1, dtype=np.float64)
     values = log.inertial.values.numpy()
     whole = np.isfinite(values).all(axis=1)
+    if whole.sum() < 2:
+        raise InputError(
+            f"expected numbers in the six columns of {log.name}, got {int(whole.sum())} such lines "
+            f"of {len(whole)}; leave this sensor out"
+        )
     inertial = _between(number[whole].astype(np.float64), values[whole], wanted)
     lost = ~np.isin(wanted, number[whole])
     seconds = stamps[0] + step * wanted

@@ -68,7 +68,7 @@ def clip_from_enu() -> Float[Tensor, "4"]:
 
 
 def converted(log: ImuLog, earth: Earth = "ENU", flip_force: bool = False) -> ImuLog:
-    """A log in the one convention.
+    """A log in the one convention, and without quaternions that are none.
 
     Args:
         log: As it was written.
@@ -80,7 +80,9 @@ def converted(log: ImuLog, earth: Earth = "ENU", flip_force: bool = False) -> Im
         signs = torch.tensor([1.0, 1, 1, -1, -1, -1], dtype=torch.float64)
         inertial = replace(inertial, values=signs * inertial.values)
     if own is not None:
-        own = replace(own, values=multiply(enu_from(earth), own.values))
+        whole = own.values.isfinite().all(-1)
+        turned = multiply(enu_from(earth), own.values[whole])
+        own = replace(own, seconds=own.seconds[whole], values=turned) if whole.sum() > 1 else None
     return replace(log, inertial=inertial, orientation=own)
 
 

@@ -28,7 +28,7 @@ from muybridge.capture.imu.heading import Heading
 from muybridge.capture.imu.samples import ImuSamples
 from muybridge.geometry.rotation import rotate
 
-__all__ = ["SteadyOptions", "steady_heading"]
+__all__ = ["SteadyOptions", "shows_north", "steady_heading"]
 
 Array = NDArray[np.float64]
 
@@ -80,10 +80,15 @@ def steady_heading(
     turn = samples.gyro.double().norm(dim=-1).numpy() / samples.rate
     angles, doubted = np.zeros(turn.shape), np.ones(turn.shape, dtype=bool)
     for sensor in range(turn.shape[1]):
-        if np.isfinite(field[pose, sensor]).all(-1).any():
+        if shows_north(samples.mag[pose, sensor]):
             one = _one(field[:, sensor], turn[:, sensor], pose, samples.rate, options)
             angles[:, sensor], doubted[:, sensor] = one
     return Heading(torch.from_numpy(angles), torch.from_numpy(doubted))
+
+
+def shows_north(field: Float[torch.Tensor, "t 3"]) -> bool:
+    """Whether a magnetometer measured anything in the pose."""
+    return bool((field.isfinite().all(-1) & (field.norm(dim=-1) > 0.0)).double().mean() > 0.5)
 
 
 def _one(

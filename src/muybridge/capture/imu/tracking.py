@@ -17,7 +17,7 @@ from muybridge.capture.imu.calibration import PoseWindow
 from muybridge.capture.imu.clock import at, gaps_at
 from muybridge.capture.imu.heading import turned
 from muybridge.capture.imu.samples import ImuSamples
-from muybridge.capture.imu.steady_heading import steady_heading
+from muybridge.capture.imu.steady_heading import shows_north, steady_heading
 from muybridge.capture.imu.vqf import VqfOptions
 from muybridge.files.imu import ImuLog
 from muybridge.geometry.rotation import conjugate, geodesic_angle, multiply
@@ -129,7 +129,7 @@ def _north(
         doubted = steady.disturbed.double().mean(0)
     north, sources = turned(level, angle), list[HeadingSource]()
     for i, name in enumerate(group.names):
-        if group.mag is not None and bool(group.mag[pose, i].isfinite().all(-1).any()):
+        if group.mag is not None and shows_north(group.mag[pose, i]):
             sources.append("magnetometer")
             continue
         own = logs[name].orientation
@@ -154,8 +154,7 @@ def own_difference(log: ImuLog, tracked: Tracked) -> float:
     """
     if log.orientation is None:
         return float("nan")
-    whole = log.orientation.values.isfinite().all(-1)
-    own = at(log.orientation.values[whole], log.orientation.seconds[whole], tracked.seconds)
+    own = at(log.orientation.values, log.orientation.seconds, tracked.seconds)
     ours = tracked.orientations[:, tracked.names.index(log.name)]
     aligned = turned(ours[:, None], _yaw(own, ours)[None, None])[:, 0]
     return float(geodesic_angle(aligned, own).square().mean().sqrt())
