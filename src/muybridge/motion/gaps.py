@@ -187,7 +187,9 @@ class _Work:
     ) -> tuple[Method | None, float]:
         """The method with the least error on trial gaps, and that error, metres."""
         wanted = self.options.method
-        alone: tuple[Method, ...] = ("linear",) if at_end else ("cubic", "linear")
+        alone: tuple[Method, ...] = ("linear",) if at_end else ("cubic",)
+        if not models and not at_end:
+            alone = ("cubic", "linear")
         names: list[Method] = [*models, *alone]
         if wanted != "auto":
             names = [wanted] if wanted in (*models, "cubic", "linear") else ["linear"]
