@@ -66,6 +66,13 @@ def test_speeds_out_of_range(speed: float) -> None:
         FloorPath(CORNER).timed(speed)
 
 
+def test_paths_that_are_too_long() -> None:
+    with pytest.raises(InputError, match="are the points in metres"):
+        FloorPath(CORNER * 1e4)
+    with pytest.raises(InputError, match="up to 6 hours"):
+        FloorPath(CORNER).timed(1e-6)
+
+
 def test_points_survive_a_file(tmp_path: Path) -> None:
     file = tmp_path / "path.json"
     file.write_text(json.dumps((CORNER / 3.0).tolist()))

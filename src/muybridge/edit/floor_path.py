@@ -20,8 +20,10 @@ from torch import Tensor
 from muybridge.errors import InputError
 from muybridge.files.disk import read_bytes
 
-__all__ = ["FloorPath", "read_floor_path"]
+__all__ = ["LONGEST", "FloorPath", "read_floor_path"]
 
+LONGEST = 6.0 * 3600.0  # seconds of motion that are made in one go
+FARTHEST = 20_000.0  # metres
 FORM = '[[x, z], ...] in metres, or {"points": [[x, z], ...], "times": [seconds, ...]}'
 
 
@@ -48,12 +50,22 @@ class FloorPath:
                 "expected a path that goes somewhere, got the same point again and again; "
                 "give points some metres apart"
             )
+        if self.length > FARTHEST:
+            raise InputError(
+                f"expected a path of up to {FARTHEST / 1000.0:g} km, got "
+                f"{self.length / 1000.0:g} km; are the points in metres?"
+            )
         if self.times is None:
             return
         if len(self.times) != len(self.points) or bool((self.times.diff() <= 0.0).any()):
             raise InputError(
                 f"expected one rising time for each of {len(self.points)} points, got "
                 f"{self.times.tolist()[:8]}; give seconds such as [0, 1, 2]"
+            )
+        if self.duration > LONGEST:
+            raise InputError(
+                f"expected a path of up to {LONGEST / 3600.0:g} hours, got "
+                f"{self.duration / 3600.0:g}; give a shorter one or a higher --speed"
             )
 
     @cached_property

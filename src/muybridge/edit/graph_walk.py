@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from muybridge.edit.floor_path import LONGEST
 from muybridge.edit.graph import MotionGraph
 from muybridge.errors import InputError
 from muybridge.geometry.rotation import multiply, slerp
@@ -89,8 +90,11 @@ def random_route(graph: MotionGraph, seconds: float, seed: int = 0) -> Route:
     Raises:
         InputError: If the graph has no core, or the time is not positive.
     """
-    if not 0.0 < seconds < float("inf"):
-        raise InputError(f"expected a time above 0 seconds, got {seconds}; give --seconds 60")
+    if not 0.0 < seconds <= LONGEST:
+        raise InputError(
+            f"expected a time above 0 seconds and up to {LONGEST:g}, got {seconds}; "
+            "give --seconds 60"
+        )
     rng = np.random.default_rng(seed)
     usable, length = graph.usable, graph.length
     wanted = max(1, round(seconds * graph.library.fps))
