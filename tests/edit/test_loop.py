@@ -16,7 +16,7 @@ from tests.motions import DATA
 RUN = DATA / "bvh/games105/run_forward.bvh"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.0, 1.0), st.floats(0.1, 0.6))
 def test_any_motion_closes_in_pose_and_speed(seed: int, share: float, seconds: float) -> None:
     clip = smooth_clip(seed)

@@ -35,6 +35,7 @@ from muybridge.geometry.rotation import (
 )
 from muybridge.motion.clip import Clip
 from muybridge.motion.contacts import anchors
+from muybridge.motion.humanoid import humanoid
 from muybridge.motion.ik.two_bone import Limb, TwoBoneOptions, align, two_bone
 from muybridge.motion.kinematics import Pose, forward, forward_clip
 
@@ -107,8 +108,6 @@ def pin(
 
 def _leg(clip: Clip, foot: Foot) -> Limb:
     """Hip, knee and ankle: by their names, so that twist bones between them do no harm."""
-    from muybridge.motion.humanoid import humanoid
-
     parts = humanoid(clip.skeleton)
     for side in ("left", "right"):
         if parts.get(f"{side}_foot") == foot.ankle:

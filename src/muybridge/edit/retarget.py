@@ -45,6 +45,8 @@ from muybridge.motion.skeleton import Skeleton
 
 __all__ = ["RetargetOptions", "leg_length", "retarget"]
 
+Parts = tuple[Mapping[str, int], Mapping[str, int]]  # of the source and of the target
+
 
 @dataclass(frozen=True)
 class RetargetOptions:
@@ -111,9 +113,6 @@ def retarget(
         return made
     contacts = clip.contacts if clip.contacts is not None else foot_contacts(clip)
     return pin(made, _carried(contacts, target, (parts_s, parts_t), feet_only=True), PinOptions())
-
-
-Parts = tuple[Mapping[str, int], Mapping[str, int]]
 
 
 def leg_length(pose: Pose, parts: Mapping[str, int]) -> float:
