@@ -104,4 +104,4 @@ def test_three_js_turns_each_joint_as_we_do(sweeps: int, tmp_path: Path) -> None
     )  # fmt: skip
     theirs = torch.tensor(json.loads(done.stdout)["points"], dtype=torch.float64)
     ours = ccd(start, aims, PointOptions(iterations=sweeps, tolerance=1e-12)).points
-    torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=0.0)
+    torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0.0)
