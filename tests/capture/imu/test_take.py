@@ -6,17 +6,25 @@ from dataclasses import replace
 import pytest
 import torch
 
+from muybridge.capture.imu.bodies import body_clip, bone_orientations
 from muybridge.capture.imu.calibration import pose_window
 from muybridge.capture.imu.clock import at, regular
 from muybridge.capture.imu.heading import turned
 from muybridge.capture.imu.madgwick import madgwick
 from muybridge.capture.imu.strapdown import integrate_gyro
 from muybridge.capture.imu.take import ImuTake, TakeOptions, capture_logs
+from muybridge.capture.imu.tracking import pose_mean
 from muybridge.errors import InputError
 from muybridge.files.imu import ImuLog, Series, read_imu_folder
-from muybridge.geometry.rotation import geodesic_angle, rotate
+from muybridge.geometry.rotation import (
+    conjugate,
+    geodesic_angle,
+    multiply,
+    rotate,
+    rotvec_from_quaternion,
+)
 from muybridge.motion.kinematics import forward_clip
-from tests.capture.imu.arms import DEGREE, off_deg
+from tests.capture.imu.arms import DEGREE
 from tests.capture.imu.walks import RECORDED, walk
 
 recorded = pytest.mark.skipif(
@@ -264,14 +272,40 @@ def test_the_recorded_walker_comes_back_to_where_he_began() -> None:
 
 
 @recorded
-def test_own_quaternions_make_nearly_the_same_clip() -> None:
-    """Bone against bone in the world of the clip, one heading a bone aligned."""
+def test_own_quaternions_make_nearly_the_same_joint_angles() -> None:
+    """One heading a sensor aligned, then the same calibration: 1.9 to 3.1 degrees a joint.
+
+    But for hip and knee beside the right thigh, see above: there ours are the likelier, since the
+    knee turns less about the axes that a knee has not.
+    """
     logs = read_imu_folder(RECORDED)
-    ours = capture_logs(logs)
-    seconds = ours.tracked.seconds
-    own = torch.stack([at(log.orientation.values, log.orientation.seconds, seconds)
-                       for log in logs if log.orientation is not None], dim=1)  # fmt: skip
-    off = off_deg(ours.tracked.orientations, own)
-    assert float(off.square().mean().sqrt()) < 3.0
-    spun = turned(own, torch.full((1, len(logs)), 0.7).double())
-    torch.testing.assert_close(off, off_deg(ours.tracked.orientations, spun))
+    take = capture_logs(logs)
+    found = take.tracked.orientations
+    own = torch.stack(
+        [
+            at(log.orientation.values, log.orientation.seconds, take.tracked.seconds)
+            for log in logs
+            if log.orientation is not None
+        ],
+        dim=1,
+    )
+    relative = multiply(found, conjugate(own))
+    yaw = 2.0 * torch.atan2(relative[..., 2], relative[..., 3])
+    aligned = turned(own, torch.polar(torch.ones_like(yaw), yaw).mean(0).angle()[None])
+    inside = (take.tracked.seconds <= take.window.stop) & (
+        take.tracked.seconds >= take.window.start
+    )
+    joints = []
+    for turns in (found, aligned):
+        bones = bone_orientations(turns, pose_mean(turns[inside]), take.bones, "N")
+        bridged = {bone: take.tracked.bridged[:, i] for bone, i in take.bones.items()}
+        joints.append(body_clip(bones, bridged, 1.75, take.clip.fps))
+    off = geodesic_angle(joints[0].rotations, joints[1].rotations).square().mean(0).sqrt() / DEGREE
+    names = joints[0].skeleton.names
+    for name in ("Hips", "LeftUpLeg", "LeftLeg", "LeftFoot", "RightFoot"):
+        assert float(off[names.index(name)]) < 3.3
+    ours, theirs = (
+        rotvec_from_quaternion(clip.rotations[:, names.index("RightLeg")])[:, 1:].norm()
+        for clip in joints
+    )
+    assert float(ours) < 0.9 * float(theirs)

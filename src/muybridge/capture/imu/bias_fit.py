@@ -30,7 +30,6 @@ from muybridge.capture.imu.start import level
 from muybridge.capture.imu.strapdown import integrate_gyro
 from muybridge.capture.imu.vqf import Estimate, VqfOptions, resting, vqf
 from muybridge.geometry.rotation import (
-    cross_matrix,
     matrix_from_quaternion,
     multiply,
     quaternion_from_rotvec,
@@ -62,7 +61,7 @@ class BiasOptions:
     prior: float = 0.5
     rest: float = 0.05
     span: float = 60.0
-    rounds: int = 6
+    rounds: int = 4
     left: float = 0.05
 
 
@@ -190,10 +189,15 @@ def _linear(
     """Level part of the windows' mean forces, and its derivative by tilt and bias."""
     turned = integrate_gyro(replace(samples, gyro=samples.gyro - bias), start)
     axes = matrix_from_quaternion(turned)
-    force = (axes @ samples.acc.unsqueeze(-1))[..., 0]
-    across = -cross_matrix(force)[..., :2, :]
-    lean = -axes.cumsum(0) / samples.rate
-    slope = torch.cat((across[..., :2], across @ lean), dim=-1)
+    force = (axes * samples.acc.unsqueeze(-2)).sum(-1)
+    x, y, z = force[..., None].unbind(-2)
+    lean = axes.cumsum(0) / samples.rate  # -dtheta/db
+    first, second, third = lean.unbind(-2)
+    # the level rows of [R a]x, written out
+    by_bias = torch.stack((y * third - z * second, z * first - x * third), dim=-2)
+    zero = torch.zeros_like(x)
+    by_tilt = torch.stack((torch.cat((zero, z), dim=-1), torch.cat((-z, zero), dim=-1)), dim=-2)
+    slope = torch.cat((by_tilt, by_bias), dim=-1)
     window = min(len(samples), max(1, round(options.window * samples.rate)))
 
     def means(values: Tensor) -> Tensor:
