@@ -284,13 +284,12 @@ def _rig(text: Any, path: Path, columns: Sequence[str]) -> EncoderRig:
     root = text.get("root", "fixed")
     if root not in get_args(Root):
         raise InputError(f"expected root fixed or feet, got {root!r}; choose one")
-    positive: Callable[[float], bool] = lambda value: 0.0 < value < 1e6  # noqa: E731
     return EncoderRig(
         skeleton,
         encoders,
         _span(text.get("calibration_s")),
-        None if text.get("fps") is None else _real(text["fps"], "fps", positive),
-        _real(text.get("longest_gap_s", 0.5), "longest_gap_s", positive),
+        None if text.get("fps") is None else _real(text["fps"], "fps", _positive),
+        _real(text.get("longest_gap_s", 0.5), "longest_gap_s", _positive),
         root,
     )
 
@@ -309,7 +308,6 @@ def _encoder(entry: Any, skeleton: Skeleton, columns: Sequence[str], bits: Any) 
     per_turn, counts = _unit(unit, where)
     gear = _real(entry.get("gear", 1.0), f"gear of {where}", lambda value: 0.0 < abs(value) < 1e6)
     gear *= _real(entry.get("sign", 1.0), f"sign of {where}", lambda value: abs(value) == 1.0)
-    everything: Callable[[float], bool] = lambda _: True  # noqa: E731
     return Encoder(
         column,
         skeleton.index(str(entry["joint"])),
@@ -317,8 +315,8 @@ def _encoder(entry: Any, skeleton: Skeleton, columns: Sequence[str], bits: Any) 
         per_turn,
         counts,
         gear,
-        _real(entry.get("offset", 0.0), f"offset of {where}", everything),
-        math.radians(_real(entry.get("pose_deg", 0.0), f"pose_deg of {where}", everything)),
+        _real(entry.get("offset", 0.0), f"offset of {where}"),
+        math.radians(_real(entry.get("pose_deg", 0.0), f"pose_deg of {where}")),
     )
 
 
@@ -336,7 +334,7 @@ def _axis(value: Any, where: str) -> tuple[float, float, float]:
     if isinstance(value, str) and value.lower() in AXES:
         return AXES[value.lower()]
     if isinstance(value, list) and len(value) == 3:
-        x, y, z = (_real(part, f"axis of {where}", lambda _: True) for part in value)
+        x, y, z = (_real(part, f"axis of {where}") for part in value)
         length = math.hypot(x, y, z)
         if length > 1e-6:
             return x / length, y / length, z / length
@@ -356,7 +354,11 @@ def _span(value: Any) -> tuple[float, float] | None:
     return first, last
 
 
-def _real(value: Any, what: str, allowed: Callable[[float], bool]) -> float:
+def _positive(value: float) -> bool:
+    return 0.0 < value < 1e6
+
+
+def _real(value: Any, what: str, allowed: Callable[[float], bool] = math.isfinite) -> float:
     """A finite number in its range; True is none."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not allowed(float(value)):
