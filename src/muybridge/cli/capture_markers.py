@@ -12,14 +12,19 @@ __all__ = ["capture_markers"]
 
 
 def capture_markers(
-    path: Path, out: Path, body: Literal["auto", "person", "segments"] = "auto"
+    path: Path,
+    out: Path,
+    body: Literal["auto", "person", "segments"] = "auto",
+    reference: Path | None = None,
 ) -> None:
     """Fill the gaps of recorded markers, fit a skeleton, write it, and say how it went.
 
     Args:
-        path: A .c3d or .trc file of labelled markers.
+        path: A .c3d or .trc file of markers.
         out: Motion file to write: .bvh, .glb or .npz; .c3d or .trc for the filled markers alone.
         body: Skeleton to fit; "auto" fits a person where the labels allow it.
+        reference: For points without labels: a labelled recording (.c3d or .trc) of the same
+            markers in a pose that `path` begins with; a T-pose is looked for when None.
     Raises:
         InputError: If the file holds no markers, or no skeleton can be fitted.
     """
@@ -30,14 +35,16 @@ def capture_markers(
     from muybridge.motion.markers import Markers
 
     check_suffix(out)
-    if path.suffix.lower() not in (".c3d", ".trc"):
-        raise InputError(
-            f"expected recorded markers ending in .c3d or .trc, got {path.name!r}; "
-            "export them as .c3d"
-        )
-    markers = read_motion(path)
+    for file in (path, reference or path):
+        if file.suffix.lower() not in (".c3d", ".trc"):
+            raise InputError(
+                f"expected recorded markers ending in .c3d or .trc, got {file.name!r}; "
+                "export them as .c3d"
+            )
+    markers, known = read_motion(path), None if reference is None else read_motion(reference)
     assert isinstance(markers, Markers), "these formats hold points only"
-    take = solve_markers(markers, MarkerOptions(body=body))
+    assert known is None or isinstance(known, Markers), "these formats hold points only"
+    take = solve_markers(markers, MarkerOptions(body=body, reference=known))
     write_motion(out, take.markers if out.suffix.lower() in (".c3d", ".trc") else take.clip)
     for line in table(take):
         say(line)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from muybridge.capture.finding import Finding
 from muybridge.capture.markers.chain import solve_segments
+from muybridge.capture.markers.naming import is_nameless, named
 from muybridge.capture.markers.person import missing_for_person, solve_person
 from muybridge.errors import InputError
 from muybridge.motion.clip import Clip
@@ -35,10 +36,13 @@ class MarkerOptions:
         body: "person" fits the human skeleton and needs the labels of a full-body set; "segments"
             finds the rigid segments of whatever was recorded; "auto" takes the person where it can.
         fill: How gaps are filled.
+        reference: Labelled markers in a pose that a recording without labels begins with; the
+            full-body set in T-pose when None.
     """
 
     body: Body = "auto"
     fill: FillOptions = field(default_factory=FillOptions)
+    reference: Markers | None = None
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,10 @@ class MarkerTake:
 
 
 def solve_markers(markers: Markers, options: MarkerOptions | None = None) -> MarkerTake:
-    """Fill the gaps of labelled markers and fit a skeleton.
+    """Name markers that have no names, fill their gaps and fit a skeleton.
 
     Args:
-        markers: Labelled markers; NaN where unseen.
+        markers: Markers, or nameless points ("*12"); NaN where unseen.
         options: What to fit and how to fill.
     Raises:
         InputError: If nothing was seen, the frame rate is not positive, or no skeleton can be
@@ -82,12 +86,15 @@ def solve_markers(markers: Markers, options: MarkerOptions | None = None) -> Mar
         raise InputError(
             f"expected a frame rate above 0, got {markers.fps}; correct the rate of the file"
         )
-    seen = markers.seen
-    if not bool(seen.any()):
+    if not bool(markers.seen.any()):
         raise InputError(
             f"expected markers that are seen somewhere, got none in {len(markers)} frames of "
             f"{len(markers.names)} markers; export the reconstructed points too"
         )
+    nameless = is_nameless(markers.names) and options.body != "segments"
+    if nameless:
+        markers = named(markers, options.reference)
+    seen = markers.seen
     known = markers.select(tuple(n for m, n in enumerate(markers.names) if bool(seen[:, m].any())))
     filled = fill_gaps(known.points_world, known.fps, options.fill)
     whole = replace(known, points_world=filled.points, covariance=None, views=None)
@@ -96,6 +103,9 @@ def solve_markers(markers: Markers, options: MarkerOptions | None = None) -> Mar
     if options.body != "auto":
         body = options.body
     clip, residual, notes = (_person if body == "person" else _segments)(whole, filled)
+    if nameless:
+        words = f"the points had no names; {len(whole.names)} markers were found and followed"
+        notes = [Finding("markers", "info", words), *notes]
     findings = (*_unseen(markers, known), *_open(whole, filled), *notes, *_far(whole, residual))
     return MarkerTake(clip, body, whole, filled, residual, findings)
 
