@@ -1,7 +1,7 @@
 """Left and right exchanged: the motion as a mirror beside the body would show it.
 
-The mirror stands upright along the facing direction of the first frame, through the root, so that
-the mirrored motion starts at the same place with the same heading, and mirroring twice changes
+The mirror stands upright along the facing direction of the first known frame, through the root, so
+that the mirrored motion starts at the same place with the same heading, and mirroring twice changes
 nothing. A reflection S turns an orientation Q into S Q S: the rotation's axis is a pseudo-vector,
 reflected and reversed, and its angle stays.
 
@@ -44,9 +44,16 @@ def mirror(clip: Clip) -> Clip:
     """
     pairs = list(mirror_joints(clip.skeleton))
     side = sideways(clip.skeleton, pairs)
-    turn = yaw_quaternion(yaw(clip.rotations[0, 0]))
-    back = yaw_quaternion(-yaw(clip.rotations[0, 0]))
-    floor = clip.root[0] * clip.root.new_tensor([1.0, 0.0, 1.0])
+    known = clip.rotations[:, 0].isfinite().all(-1) & clip.root.isfinite().all(-1)
+    if not bool(known.any()):
+        raise InputError(
+            f"expected a frame with a known pose to mirror about, got none of {len(clip)}; capture "
+            "again"
+        )
+    first = int(known.nonzero()[0])
+    angle = yaw(clip.rotations[first, 0])
+    turn, back = yaw_quaternion(angle), yaw_quaternion(-angle)
+    floor = clip.root[first] * clip.root.new_tensor([1.0, 0.0, 1.0])
 
     rotations = _mirrored_turn(clip.rotations[:, pairs], side)
     faced = _mirrored_turn(multiply(back.expand(len(clip), 4), clip.rotations[:, 0]), side)

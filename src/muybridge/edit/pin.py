@@ -218,7 +218,8 @@ def fade_out(
     before = torch.where(known, frame, -none).cummax(0).values
     after = torch.where(known, frame, 2 * none).flip(0).cummin(0).values.flip(0)
     width = (after - before).clamp(1, window).to(values.dtype)
-    slope = torch.zeros_like(values)
+    if len(values) < 2:
+        return values
     inside = known[1:] & known[:-1]
     steps = torch.where(inside[:, None], values.diff(dim=0), torch.zeros_like(values[1:]))
     faded = torch.zeros_like(values)

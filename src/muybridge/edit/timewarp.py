@@ -193,6 +193,10 @@ def registration(
     options = options or WarpOptions()
     for clip in (first, second):
         refuse_missing(clip)
+        if len(clip) < 2:
+            raise InputError(
+                f"expected motion of at least 2 frames, got 1 in {clip.name}; choose a longer clip"
+            )
     second = same_skeleton(second, first)
     window = None if options.window is None else max(1, round(options.window * first.fps))
     path = dtw(pose_features(first, options.speed), pose_features(second, options.speed), window)
