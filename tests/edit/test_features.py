@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from muybridge.edit.features import (
@@ -15,9 +16,11 @@ from muybridge.edit.features import (
     turned,
 )
 from muybridge.edit.library import Library, library_from_clips
+from muybridge.errors import InputError
 from muybridge.motion.facing import moved
 from muybridge.motion.kinematics import forward_clip
 from tests.edit.walks import recorded, walk, walks
+from tests.motions import random_clip
 
 
 def _raw(library: Library) -> torch.Tensor:
@@ -116,6 +119,12 @@ def test_floor_vectors_turn_as_rotations_about_the_vertical() -> None:
     torch.testing.assert_close(
         turned(ahead_z, quarter), torch.tensor([1.0, 0.0], dtype=torch.float64)
     )
+
+
+def test_bodies_without_feet() -> None:
+    library = library_from_clips([random_clip(3, frames=40)])
+    with pytest.raises(InputError, match="a left and a right foot"):
+        _raw(library)
 
 
 def test_the_bone_of_recordings_is_calmer_than_their_hips() -> None:

@@ -28,10 +28,11 @@ from scipy.signal import savgol_filter
 from torch import Tensor
 
 from muybridge.edit.library import Library
+from muybridge.errors import InputError
 from muybridge.geometry.rotation import rotate
 from muybridge.motion.clip import Clip
 from muybridge.motion.facing import heading, wrap, yaw_quaternion
-from muybridge.motion.humanoid import part
+from muybridge.motion.humanoid import humanoid
 
 __all__ = [
     "GROUPS",
@@ -163,8 +164,14 @@ def features(library: Library, bone: SimulationBone) -> Float[Tensor, "n 27"]:
         InputError: If the skeleton has no feet.
     """
     skeleton = library.skeleton
-    feet = [part(skeleton, f"{side}_foot") for side in ("left", "right")]
-    positions = library.positions[:, [*feet, part(skeleton, "hips")]]
+    known = humanoid(skeleton)
+    if not {"left_foot", "right_foot"} <= set(known):
+        raise InputError(
+            f"expected a body with a left and a right foot, got the joints "
+            f"{', '.join(skeleton.names[:6])}...; name the feet, such as LeftFoot and RightFoot"
+        )
+    joints = [known[name] for name in ("left_foot", "right_foot", "hips")]
+    positions = library.positions[:, joints]
     lengths = [len(clip) for clip in library.clips]
     speeds = torch.cat([_rate(p, library.fps) for p in positions.split(lengths)])
     back = yaw_quaternion(-bone.angles).unsqueeze(1)
