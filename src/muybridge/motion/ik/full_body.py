@@ -21,8 +21,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from muybridge.geometry.rotation import (
+    cross_matrix,
     matrix_from_quaternion,
-    matrix_from_rotvec,
     quaternion_from_matrix,
     rotvec_from_matrix,
 )
@@ -40,6 +40,7 @@ JUMP = 0.5  # radians (or metres) from one frame to the next: two different ways
 FAR = 0.05  # metres left after the soft pass: out of reach, or stuck
 NUDGE = 0.15  # radians
 ROUNDS = 4  # of agreeing on one
+_EYE = torch.eye(3, dtype=torch.float64)
 RADIAN = 0.2  # metres: what one radian off counts as, for the ends of limbs
 
 
@@ -177,7 +178,8 @@ class FullBodyProblem:
         count, limits = len(rig.free), rig.limits
         angles = self.start + turns[:, count:]
         vectors = torch.cat((turns[:, :count], limits.swing(angles)), dim=1)
-        turned, slopes = matrix_from_rotvec(vectors), exponential_jacobian(vectors)
+        slopes = exponential_jacobian(vectors)
+        turned = _EYE + cross_matrix(vectors) @ slopes.mT  # exp(v) = 1 + [v] J^T
         local[:, list(rig.free)] = local[:, list(rig.free)] @ turned[:, :count]
         if limits.joints:
             twist, frame = limits.twist(angles), limits.frame
@@ -221,7 +223,7 @@ def _after_nothing(spins: Float[Tensor, "t m 3 r"]) -> Float[Tensor, "t m 3 u"]:
 
 def _rotvec(matrix: Float[Tensor, "t m 3 3"]) -> Float[Tensor, "t m 3"]:
     """Rotation vectors; NaN where the matrix is."""
-    known = matrix.isfinite().flatten(-2).all(-1)
+    known = matrix[..., 0, 0].isfinite()
     rotvec = torch.full(matrix.shape[:-1], torch.nan, dtype=matrix.dtype)
     rotvec[known] = rotvec_from_matrix(matrix[known])
     return rotvec
@@ -281,7 +283,7 @@ def change_pose(
         Local rotations, translations, and how it went (`error` in weighted metres).
     """
     state = torch.zeros(len(problem.local), len(problem.stiffness), dtype=torch.float64)
-    options = LevenbergOptions(iterations=iterations, damping=1e-2, settled=1e-3)
+    options = LevenbergOptions(iterations=iterations, damping=1e-2, settled=5e-3)
     soft = replace(problem, give=SOFT)
     found = levenberg_marquardt(soft, state, options)
     found = _agreed(soft, _nudged(soft, found, options), options)

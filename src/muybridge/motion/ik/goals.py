@@ -20,7 +20,7 @@ from muybridge.motion.kinematics import Pose
 
 __all__ = ["Goal", "aims_of", "check", "shares"]
 
-PIN = 10.0  # weight of a pin beside a goal's 1: where not both can be, the goal gives way
+PIN = 30.0  # weight of a pin beside a goal's 1: where not both can be, the goal gives way
 
 
 @dataclass(frozen=True)

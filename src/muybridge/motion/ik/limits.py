@@ -95,6 +95,11 @@ class Limits:
         """Projection on the plane of the swing."""
         return torch.eye(3, dtype=self.axes.dtype) - self.along
 
+    @cached_property
+    def around(self) -> Float[Tensor, "l 3 3"]:
+        """Cross product with the twist axis."""
+        return cross_matrix(self.axes)
+
     def swing(self, angles: Float[Tensor, "*b l 3"]) -> Float[Tensor, "*b l 3"]:
         """Rotation vector of the swing: the part across the twist axis."""
         return angles - (angles * self.axes).sum(-1, keepdim=True) * self.axes
@@ -102,7 +107,7 @@ class Limits:
     def twist(self, angles: Float[Tensor, "*b l 3"]) -> Float[Tensor, "*b l 3 3"]:
         """Matrix of the twist: Rodrigues' formula about an axis that stays."""
         angle = (angles * self.axes).sum(-1)[..., None, None]
-        return self.along + angle.cos() * self.across + angle.sin() * cross_matrix(self.axes)
+        return self.along + angle.cos() * self.across + angle.sin() * self.around
 
     def exceeded(self, rotations: Float[Tensor, "*b j 4"]) -> Float[Tensor, "*b l"]:
         """How far beyond its range each limited joint is, radians; 0 inside."""
