@@ -171,6 +171,8 @@ class _Tracker:
         slots = np.full(len(self.place), -1)
         guess = self.place + self.speed
         if len(real):
+            if not self.streak.any():
+                guess = guess + _common_shift(guess, points[real])
             slots = self._assign_by_motion(guess, points, real)
             self._drop_misfits(slots, points)
             for _ in range(2):
@@ -331,6 +333,19 @@ class _Tracker:
         step = distance - self.mean
         self.mean[both] += step[both] / self.number[both]
         self.square[both] += (step * (distance - self.mean))[both]
+
+
+def _common_shift(places: np.ndarray, spots: np.ndarray) -> np.ndarray:
+    """By how much all markers moved together, while no velocity is known yet, metres."""
+    shift, known = np.zeros(3), places[np.isfinite(places).all(1)]
+    for gate in (0.3, 0.3, 0.2, 0.2, 0.1, 0.1):
+        away = np.linalg.norm((known + shift)[:, None] - spots[None], axis=-1)
+        rows, columns = linear_sum_assignment(np.minimum(away, gate) ** 2)
+        near = away[rows, columns] < gate
+        if near.sum() < CONSENSUS:
+            return np.zeros(3)
+        shift = np.median(spots[columns[near]] - known[rows[near]], axis=0)
+    return shift
 
 
 def match_pose(
