@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from muybridge.cli.capture_imu import ImuOptions, capture_imu
+from muybridge.cli.main import main
 from muybridge.errors import InputError
 from muybridge.files.bvh import read_bvh
 from muybridge.files.imu import write_imu_log
@@ -50,3 +51,20 @@ def test_nothing_is_written_when_something_is_wrong(take: Path) -> None:
         capture_imu(take.parent / "absent", out)
     assert not out.exists()
     assert sorted(p.name for p in take.parent.iterdir()) == ["take"]
+
+
+def test_the_command_line_writes_and_refuses(
+    take: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = take.parent / "take.bvh"
+    words = ["capture", "--imu", str(take), "--out", str(out)]
+    main([*words, "--stature", "1.6", "--pose-at", "1.0", "--imu-fps", "50"])
+    assert read_bvh(out).clip.fps == pytest.approx(50.0)
+    assert "calibrated in the pose held from 0.5 to 1.5 s" in capsys.readouterr().out
+    out.unlink()
+    (take / "pelvis" / "Inertial.csv").write_text("Timestamp (us)\n1\n")
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2
+    assert "expected one column" in capsys.readouterr().err
+    assert not out.exists()

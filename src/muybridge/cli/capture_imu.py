@@ -5,33 +5,37 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
 
 if TYPE_CHECKING:
     from muybridge.capture.imu.take import ImuTake
 
 __all__ = ["ImuOptions", "capture_imu", "summary"]
 
+_PLAIN = tyro.conf.arg(prefix_name=False)  # --pose-at, not --imu-options.pose-at
+
 
 @dataclass(frozen=True)
 class ImuOptions:
     """How a take of inertial sensors was made."""
 
-    pose: Literal["N", "T"] = "N"
+    pose: Annotated[Literal["N", "T"], _PLAIN] = "N"
     """Held while standing still: arms hanging (N) or stretched to the sides (T)."""
-    pose_at: float | None = None
+    pose_at: Annotated[float | None, _PLAIN] = None
     """Middle of that pose, seconds from the start; the stillest early second when absent."""
-    stature: float = 1.75
+    stature: Annotated[float, _PLAIN] = 1.75
     """Body height, metres: sensors do not measure lengths."""
-    fps: float | None = None
+    fps: Annotated[float | None, tyro.conf.arg(name="imu-fps", prefix_name=False)] = None
     """Frames a second; the sensors' rate when absent."""
-    facing: float | None = None
+    facing: Annotated[float | None, _PLAIN] = None
     """Direction faced in the pose, degrees clockwise from north; from the legs when absent."""
-    heading: Literal["auto", "off"] = "auto"
+    heading: Annotated[Literal["auto", "off"], _PLAIN] = "auto"
     """off: do not use magnetometers after the pose."""
-    earth: Literal["ENU", "NED", "NWU", "clip"] = "ENU"
+    earth: Annotated[Literal["ENU", "NED", "NWU", "clip"], _PLAIN] = "ENU"
     """Frame of the sensors' own quaternions."""
-    flip_force: bool = False
+    flip_force: Annotated[tyro.conf.FlagCreatePairsOff[bool], _PLAIN] = False
     """Accelerometers read -g at rest instead of +g."""
 
 

@@ -282,4 +282,4 @@ def _hemisphere(seen: Evidence, name: str) -> Said:
         return None
     text = f"the magnetic field at {name} points up, not down: the take is from south of the "
     text += "equator, or the accelerometer reads -g at rest"
-    return ("info", text, "give --flip-force if the take is from the north")
+    return ("info", text, "if the take is from the north, change --flip-force")
