@@ -8,6 +8,7 @@ Legend: k keys, s = k - 1 segments, t query times, d any shape of one value.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -99,7 +100,7 @@ def _by_segments(
     powers = times.new_empty(coefficients.shape[1], len(times))
     powers[0] = 1.0
     u = times - knots.index_select(0, segments)
-    for before, power in zip(powers[:-1], powers[1:], strict=True):
+    for before, power in pairwise(powers):
         torch.mul(before, u, out=power)
     counts = torch.bincount(segments, minlength=len(coefficients)).tolist()
     parts = zip(result.split(counts), powers.split(counts, dim=1), coefficients, strict=True)
