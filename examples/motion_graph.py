@@ -45,7 +45,7 @@ starts = torch.nonzero(library.left >= graph.length - 1)[:, 0]
 windows = clouds(library.positions, starts, graph.length, joint_weights(library.skeleton))
 row = np.zeros(len(library), dtype=int)
 row[starts] = np.arange(len(starts))
-image = axes[0].imshow(100 * distances(windows, windows), cmap="magma", vmin=0)
+image = axes[0].imshow(100 * distances(windows, windows).numpy(), cmap="magma", vmin=0)
 axes[0].scatter(row[graph.transitions.targets], row[graph.transitions.sources], 9, "#7fffd4", lw=0)
 for border in row[library.starts][1:]:
     axes[0].axhline(border, color="w", lw=0.7)

@@ -55,7 +55,7 @@ for axes in grid[:, 1]:
     axes.remove()
 matrix = figure.add_subplot(grid[0, 1].get_gridspec()[:, 1])
 costs = squared_costs(pose_features(slow), pose_features(fast)).sqrt()
-matrix.imshow(costs.T, origin="lower", cmap="bone", aspect="auto")
+matrix.imshow(costs.T.numpy(), origin="lower", cmap="bone", aspect="auto")
 matrix.plot(*registration(slow, fast), color="#edae49", lw=2.5, label="registration curve")
 matrix.set(xlabel="frame of the slow walk", ylabel="frame of the fast walk")
 matrix.set_title("how much poses differ (dark: little)", loc="left", fontsize=11)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,18 +31,6 @@ def _run(name: str, *arguments: Path) -> str:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return run.stdout
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs an example in this process, which has torch already."""
-
-    def run(name: str, *arguments: Path) -> str:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
-        return capsys.readouterr().out
-
-    return run
 
 
 def _numbers(text: str) -> list[float]:
@@ -237,5 +224,5 @@ def test_chinese_llama(here: Callable[..., str], tmp_path: Path) -> None:
 
 
 def test_every_example_has_a_test() -> None:
-    here = Path(__file__).read_text()
-    assert all(path.name in here for path in EXAMPLES.glob("*.py"))
+    tests = [path.read_text() for path in Path(__file__).parent.glob("test_examples*.py")]
+    assert all(path.name in "".join(tests) for path in EXAMPLES.glob("*.py"))

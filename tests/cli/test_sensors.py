@@ -26,7 +26,7 @@ HERE = Path("x")
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_one_source_is_chosen(verb: Capture, sensor: str | None) -> None:
-    assert chosen_sensor(verb) == sensor
+    assert chosen_sensor(verb.given()) == sensor
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_one_source_is_chosen(verb: Capture, sensor: str | None) -> None:
 )
 def test_what_does_not_belong_together_is_named(verb: Capture, named: str) -> None:
     with pytest.raises(InputError, match=named):
-        chosen_sensor(verb)
+        chosen_sensor(verb.given())
 
 
 @pytest.mark.parametrize("sensor", sorted(OPTIONS))

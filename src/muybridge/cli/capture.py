@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -26,7 +26,7 @@ class Capture:
     """Folder with videos/, calibration/ and, if there are detections already, keypoints/."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder where everything goes (SESSION/take when absent; finished stages found there are
-    kept), or the motion file to write from another sensor (.bvh, .glb, .npz)."""
+    kept), or the motion file to write from another sensor (.bvh, .glb, .fbx, .npz)."""
     markers: Path | None = None
     """Optical markers: a .c3d or .trc file."""
     imu: Path | None = None
@@ -66,11 +66,16 @@ class Capture:
 
     def run(self) -> None:
         """Capture, report, and say where the results are."""
-        sensor = chosen_sensor(self)
+        sensor = chosen_sensor(self.given())
         if sensor is None:
             run_capture(self)
         else:
-            capture_from(self, sensor)
+            capture_from(sensor, vars(self))
+
+    def given(self) -> dict[str, Any]:
+        """The options that differ from their defaults."""
+        usual = vars(Capture())
+        return {name: value for name, value in vars(self).items() if value != usual[name]}
 
 
 def run_capture(verb: Capture) -> Take:
