@@ -178,8 +178,9 @@ def evaluate(
 ) -> Round:
     pose = posed(body.body.skeleton, state)
     near = touch(body, pose, evidence.scan)
-    parts = [near, *(spill(body, pose, outline) for outline in evidence.outlines)]
-    std = [options.point_std, *[options.outline_std] * len(evidence.outlines)]
+    outlines = [spill(body, pose, outline) for outline in evidence.outlines]
+    parts = [near, *outlines]
+    std = [options.point_std, *[options.outline_std] * len(outlines)]
     rows = Rows(*(torch.cat(group, 1) for group in zip(*parts, strict=True)))
     spread = torch.cat(
         [torch.full((p.gaps.shape[1],), s).double() for p, s in zip(parts, std, strict=True)]

@@ -26,6 +26,7 @@ from muybridge.errors import InputError
 from muybridge.files.depth import DepthTake
 from muybridge.geometry.camera import Cameras
 from muybridge.geometry.rigid import Rigid
+from muybridge.motion.body import evidence as measured_joints
 from muybridge.motion.clip import Clip
 from muybridge.motion.markers import Markers
 
@@ -110,9 +111,14 @@ def capture_take(
 
     found = track(evidence, take.fps, _height(room.floor), options.icp, followed)
     markers = landmarks(found, take.fps)
-    solution = solve_take(markers, SolveOptions(smoothness=options.smoothness))
+    expected = landmarks(
+        found, take.fps, everything=True
+    )  # hidden limbs hang, they do not stretch out
+    solution = solve_take(expected, SolveOptions(smoothness=options.smoothness))
+    unseen = ~measured_joints(markers.names, markers.seen)
+    clip = replace(solution.clip, filled=unseen)
     findings = (*_findings(take, found, room), *solution.findings)
-    return DepthCapture(solution.clip, markers, found, cameras, room, found.fit.distance, findings)
+    return DepthCapture(clip, markers, found, cameras, room, found.fit.distance, findings)
 
 
 def _sample(

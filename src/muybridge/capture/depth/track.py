@@ -13,7 +13,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from muybridge.capture.depth.capsules import CapsuleBody, capsule_body, rest_shape
-from muybridge.capture.depth.icp import Anchor, Evidence, Fit, IcpOptions, fit_frames
+from muybridge.capture.depth.icp import (
+    Anchor,
+    Evidence,
+    Fit,
+    IcpOptions,
+    evaluate,
+    fit_frames,
+    normal_blocks,
+)
 from muybridge.capture.depth.search import Found, height_of, search
 from muybridge.capture.depth.shape import fit_shape
 from muybridge.capture.fit import pose_of
@@ -35,7 +43,7 @@ SLACK_M, SLACK_RAD = 0.015, 0.06  # of a pose expected from the two frames befor
 TRIED = 3  # frames in which a first pose is looked for
 SHAPED = 14  # frames that show the build
 BATCH = 8  # frames refined at once: their distances to all capsules stay in the cache
-SEEN_STD_M = 0.06  # a landmark known worse than this was not seen
+SEEN_STD_M = 0.06
 DEPENDENT = 4.0  # landmarks of one frame share their points: their covariances are this much wider
 
 Progress = Callable[[int, int], None]
@@ -47,12 +55,14 @@ class Track(NamedTuple):
     Attributes:
         body: The fitted build.
         fit: Poses, their information and the mean distance of the points, metres.
+        measured: Information of the points alone.
         seen: True for frames in which a person was found.
         start: Frame from which the others were followed.
     """
 
     body: CapsuleBody
     fit: Fit
+    measured: Float[Tensor, "t d d"]
     seen: Bool[Tensor, "t"]
     start: int
 
@@ -87,7 +97,8 @@ def track(
     index = _different(fit, seen)
     some = State(fit.state.rotations[index], fit.state.root[index])
     body = fit_shape(body, evidence.frames(index), some, options).body
-    return Track(body, refine(body, evidence, fit.state, options), seen, start)
+    final = refine(body, evidence, fit.state, options)
+    return Track(body, final, measured(body, evidence, final.state, options), seen, start)
 
 
 def _begin(
@@ -190,9 +201,31 @@ def refine(
     return _stacked(fits)
 
 
-def landmarks(found: Track, fps: float) -> Markers:
-    """The body's landmarks (joints, face, feet) in each frame, with what the points say about them.
+def measured(
+    body: CapsuleBody, evidence: Evidence, state: State, options: IcpOptions
+) -> Float[Tensor, "t d d"]:
+    """Information of the points and priors alone.
 
+    That a limb does not stick out of the outline says where it is not; taken for a measurement,
+    it would make an arm that the body hides look well known.
+    """
+    blocks = []
+    for index in torch.arange(len(state.root)).split(BATCH):
+        part = State(state.rotations[index], state.root[index])
+        points = Evidence(evidence.scan.frames(index))
+        now = evaluate(body, points, part, options, None)
+        blocks.append(normal_blocks(body, part, now, options, None)[0])
+    return torch.cat(blocks)
+
+
+def landmarks(found: Track, fps: float, everything: bool = False) -> Markers:
+    """The body's landmarks (joints, face, feet) in each frame, with what is known about them.
+
+    Args:
+        found: The track.
+        fps: Frames a second.
+        everything: Keep those that no point shows, too, in frames that show the person: they then
+            stand where outline and usual pose have them, and their covariance says so.
     Returns:
         Markers named as in `motion.keypoints`, with covariances; NaN where nothing was seen of
         them.
@@ -200,9 +233,10 @@ def landmarks(found: Track, fps: float) -> Markers:
     body, state = found.body.body, found.fit.state
     pose, owners = pose_of(body, state), list(body.marker_joints)
     points = pose.positions[:, owners] + rotate(pose.orientations[:, owners], body.marker_offsets)
-    covariance = torch.cat(list(_covariances(found, points)))
+    information = found.fit.information if everything else found.measured
+    covariance = torch.cat(list(_covariances(found, points, information)))
     std = (covariance.diagonal(dim1=-2, dim2=-1).sum(-1) / 3.0).sqrt()
-    known = (std < SEEN_STD_M) & found.seen.unsqueeze(-1)
+    known = ((std < SEEN_STD_M) | everything) & found.seen.unsqueeze(-1)
     return Markers(
         body.markers,
         torch.where(known.unsqueeze(-1), points, torch.nan),
@@ -211,7 +245,9 @@ def landmarks(found: Track, fps: float) -> Markers:
     )
 
 
-def _covariances(found: Track, points: Float[Tensor, "t m 3"]) -> Iterator[Tensor]:
+def _covariances(
+    found: Track, points: Float[Tensor, "t m 3"], information: Float[Tensor, "t d d"]
+) -> Iterator[Tensor]:
     """J Sigma J^T of each landmark, some frames at a time."""
     body, state = found.body.body, found.fit.state
     for index in torch.arange(len(points)).split(64):
@@ -220,7 +256,7 @@ def _covariances(found: Track, points: Float[Tensor, "t m 3"]) -> Iterator[Tenso
             body.skeleton, pose_of(body, part), points[index], body.marker_joints, body.freedoms
         )
         factor = torch.linalg.cholesky(
-            found.fit.information[index] + 1e-6 * torch.eye(len(body.freedoms)).double()
+            information[index] + 1e-6 * torch.eye(len(body.freedoms)).double()
         )
         flat = jacobian.flatten(1, 2)
         spread = torch.linalg.solve_triangular(factor, flat.mT, upper=False)  # (t, d, 3 m)
