@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from muybridge.errors import InputError
@@ -136,20 +136,12 @@ def reach_take(
     rotations, translations = _solved(problem, rotations, rows, options.iterations)
     after = forward(tree.skeleton, rotations, translations).positions
     changed = _written(clip, tree.kept, rows, rotations, translations)
-    full = (share >= 1.0 - 1e-9) & asked.unsqueeze(-1)
-    before = _distance(aims, pose.positions).where(full, torch.nan)
-    left = _distance(aims, after).where(full, torch.nan)
     names = {tree.number[joint]: goal.part for joint, goal in named}
-    outcomes = tuple(
-        Outcome(
-            names.get(joint, tree.skeleton.names[joint]),
-            column >= len(moved),
-            float(before[:, column].nan_to_num(nan=0.0).amax()),
-            float(left[:, column].nan_to_num(nan=0.0).amax()),
-        )
-        for column, joint in enumerate(aims.joints)
-    )
-    return Reached(changed, outcomes)
+    labels = [names.get(joint, tree.skeleton.names[joint]) for joint in aims.joints]
+    full = (share >= 1.0 - 1e-9) & asked.unsqueeze(-1)
+    before, left = (_farthest(aims, places, full) for places in (pose.positions, after))
+    pinned = [column >= len(moved) for column in range(len(labels))]
+    return Reached(changed, tuple(map(Outcome, labels, pinned, before, left)))
 
 
 def _planned(
@@ -222,6 +214,9 @@ def _written(
     return replace(clip, rotations=turned, root=root, translations=local)
 
 
-def _distance(aims: Aims, positions: Float[Tensor, "t j 3"]) -> Float[Tensor, "t m"]:
-    """How far each aim is off, metres; free coordinates do not count."""
-    return (aims.positions - positions[:, list(aims.joints)]).nan_to_num(nan=0.0).norm(dim=-1)
+def _farthest(
+    aims: Aims, positions: Float[Tensor, "t j 3"], full: Bool[Tensor, "t m"]
+) -> list[float]:
+    """How far each aim is off at most where it holds in full, metres; free coordinates apart."""
+    lacking = (aims.positions - positions[:, list(aims.joints)]).nan_to_num(nan=0.0)
+    return torch.where(full, lacking.norm(dim=-1), 0.0).amax(0).tolist()
