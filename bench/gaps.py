@@ -104,7 +104,8 @@ def rmse(points: np.ndarray, gaps: list[Gap], fps: float, fill: Fill) -> float:
         holed[gap.start : gap.stop, gap.marker] = np.nan
         error = fill(holed, gap, fps) - points[gap.start : gap.stop, gap.marker]
         squares.append(np.square(error).sum(-1))
-    return 1e3 * float(np.sqrt(np.nanmean(np.concatenate(squares))))
+    errors = np.concatenate(squares)
+    return 1e3 * float(np.sqrt(np.nanmean(errors))) if np.isfinite(errors).any() else np.nan
 
 
 class Ours:
