@@ -46,7 +46,7 @@ tests/node/node_modules/.installed: tests/node/package.json
 
 .venv/.bench: .venv/.dev bench/requirements.txt
 	$(BIN)/pip install -q -c constraints.txt -r bench/requirements.txt
-	$(BIN)/pip install -q --no-deps aniposelib==0.8.0 fairmotion==0.0.4
+	$(BIN)/pip install -q --no-deps aniposelib==0.8.0 fairmotion==0.0.4 human_body_prior==0.8.5.0
 	touch $@
 
 clean:
