@@ -93,6 +93,22 @@ def test_hidden_markers_do_little_harm() -> None:
     assert float(gap.norm(dim=-1).max()) < 0.03
 
 
+def test_limbs_without_markers_are_marked_as_guesses() -> None:
+    markers = dressed(synthetic(30))
+    arms = ("UPA", "ELB", "FRM", "WRA", "WRB", "FIN")
+    names = tuple(n for n in markers.names if n[1:] not in arms)
+    found = solve_person(markers.select(names)).clip
+    assert found.filled is not None
+    guessed = {
+        name
+        for name, column in zip(found.skeleton.names, found.filled.T, strict=True)
+        if bool(column.all())
+    }
+    assert {"LeftArm", "LeftForeArm", "RightForeArm", "LeftHand"} <= guessed
+    assert not guessed & {"Hips", "Spine", "Head", "LeftUpLeg", "LeftLeg", "LeftFoot"}
+    assert not bool(found.filled[:, found.skeleton.index("LeftToeBase")].any())
+
+
 def test_what_is_missing_is_named() -> None:
     markers = dressed(synthetic(5))
     assert missing_for_person(markers.names) == ()

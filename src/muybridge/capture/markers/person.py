@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from muybridge.capture.bones import measure
@@ -413,6 +413,23 @@ def _windows(problem: Problem, state: State, seconds: float) -> State:
     return State(rotations, root)
 
 
+def _shown(body: Body, measured: Bool[Tensor, "t m"]) -> Bool[Tensor, "t j"]:
+    """True where a joint has a measured marker: on its own bone, or else on one beyond it."""
+    parents, owners = body.skeleton.parents, body.marker_joints
+    shown = torch.zeros(len(measured), len(parents), dtype=torch.bool)
+    for joint in reversed(range(len(parents))):
+        own = [m for m, owner in enumerate(owners) if owner == joint]
+        if own:
+            shown[:, joint] = measured[:, own].any(1)
+        else:
+            beyond = [child for child, parent in enumerate(parents) if parent == joint]
+            shown[:, joint] = shown[:, beyond].any(1)
+    for joint, parent in enumerate(parents):  # what ends a measured bone is measured with it
+        if parent >= 0 and joint not in body.turning:
+            shown[:, joint] |= shown[:, parent]
+    return shown
+
+
 def _person(body: Body, state: State, take: _Take, labels: tuple[str, ...]) -> Person:
     pose, owners = pose_of(body, state), list(body.marker_joints)
     places_world = pose.positions[:, owners] + rotate(
@@ -424,10 +441,7 @@ def _person(body: Body, state: State, take: _Take, labels: tuple[str, ...]) -> P
     rest = floor_height(pose.positions[:, feet], torch.zeros(2, dtype=torch.float64))
     contacts = torch.zeros(pose.positions.shape[:2], dtype=torch.bool)
     contacts[:, feet] = detect(pose.positions[:, feet], take.fps, rest.expand(2))
-    filled = torch.zeros_like(contacts)
-    for joint in set(owners):
-        own = [m for m, j in enumerate(owners) if j == joint]
-        filled[:, joint] = ~measured[:, own].any(1)
+    filled = ~_shown(body, measured)
     clip = Clip(
         body.skeleton, unroll(state.rotations), state.root, take.fps, "markers",
         contacts=contacts, filled=filled,
