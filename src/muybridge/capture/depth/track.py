@@ -43,7 +43,7 @@ SLACK_M, SLACK_RAD = 0.015, 0.06  # of a pose expected from the two frames befor
 TRIED = 3  # frames in which a first pose is looked for
 SHAPED = 14  # frames that show the build
 BATCH = 8  # frames refined at once: their distances to all capsules stay in the cache
-SEEN_STD_M = 0.06
+SEEN_STD_M = 0.06  # a landmark that the points leave less sure than this was not seen
 DEPENDENT = 4.0  # landmarks of one frame share their points: their covariances are this much wider
 
 Progress = Callable[[int, int], None]
