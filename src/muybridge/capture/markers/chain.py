@@ -41,7 +41,7 @@ from muybridge.motion.skeleton import Skeleton
 
 __all__ = ["Chain", "Joint", "centre_of_rotation", "solve_segments"]
 
-LOOSE = 0.020  # metres: segments whose common point wanders more are not joined
+LOOSE = 0.012  # metres: segments whose common point wanders more are not joined
 REACH = 0.6  # metres: nor are segments whose joint would lie farther from their markers
 TURNED = 0.02  # of the largest singular value: turns smaller than this fix no centre
 LEAST_FRAMES = 20
