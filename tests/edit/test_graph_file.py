@@ -55,7 +55,7 @@ def _opens_or_says_why(path: Path, frames: int) -> None:
     try:
         graph = load_graph(path)
     except InputError as error:
-        assert str(error).startswith("expected a motion graph")  # noqa: PT017
+        assert "motion graph" in str(error)  # noqa: PT017
     else:
         assert len(graph.library) == frames
 

@@ -194,10 +194,10 @@ def blend_many(clips: Sequence[Clip], weights: Float[Tensor, "c"]) -> Clip:
     References:
         Markley et al., Averaging quaternions, 2007.
     """
-    if len(clips) != len(weights) or not bool((weights >= 0.0).all() and weights.sum() > 0.0):
+    if len(clips) != len(weights) or not _usable(weights):
         raise InputError(
-            f"expected one weight for each of {len(clips)} clips, none negative and one positive, "
-            f"got {weights.tolist()}; correct the weights"
+            f"expected one finite weight for each of {len(clips)} clips, none negative and one "
+            f"positive, got {weights.tolist()}; correct the weights"
         )
     heaviest = int(weights.argmax())
     leader = clips[heaviest]

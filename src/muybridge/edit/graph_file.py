@@ -1,37 +1,22 @@
-"""A motion graph in one .npz file: its clips and its transitions.
-
-The archive holds `header.json` and one .npy a tensor, so that numpy alone can read it. Equal graphs
-give equal bytes: entries carry no date.
-"""
+"""A motion graph in one .npz file, a `files.archive`: its clips and its transitions."""
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from muybridge.edit.graph import MotionGraph, Transitions
 from muybridge.edit.library import Library
-from muybridge.errors import InputError
-from muybridge.files.disk import read_bytes, writing
+from muybridge.files.archive import read_archive, write_archive
 from muybridge.motion.clip import Clip
 from muybridge.motion.skeleton import Skeleton
 
 __all__ = ["load_graph", "save_graph"]
 
-KIND, VERSION, HEADER = "motion graph", 1, "header.json"
-BROKEN = (
-    zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError, TypeError, EOFError,
-    NotImplementedError, MemoryError, OverflowError, RuntimeError, IndexError, AttributeError,
-    SyntaxError,
-)  # fmt: skip  # what zipfile, numpy, json and the types raise on a damaged archive
+KIND = "motion graph"
 
 
 def save_graph(path: Path, graph: MotionGraph) -> None:
@@ -39,7 +24,6 @@ def save_graph(path: Path, graph: MotionGraph) -> None:
     library, skeleton = graph.library, graph.library.skeleton
     header = {
         "kind": KIND,
-        "version": VERSION,
         "fps": library.fps,
         "clips": [[clip.name, len(clip)] for clip in library.clips],
         "joints": skeleton.names,
@@ -55,11 +39,7 @@ def save_graph(path: Path, graph: MotionGraph) -> None:
         "places": library.translations if library.moving else library.translations[:, 0],
         **graph.transitions._asdict(),
     }
-    with writing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        archive.writestr(zipfile.ZipInfo(HEADER), json.dumps(header, indent=1))
-        for name, tensor in tensors.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, tensor.numpy(), allow_pickle=False)
+    write_archive(path, header, tensors)
 
 
 def load_graph(path: Path) -> MotionGraph:
@@ -68,32 +48,7 @@ def load_graph(path: Path) -> MotionGraph:
     Raises:
         InputError: If the file is absent, damaged or holds something else.
     """
-    content = read_bytes(path, KIND)
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            header = json.loads(archive.read(HEADER))
-            tensors = {
-                name.removesuffix(".npy"): _tensor(archive.read(name))
-                for name in archive.namelist()
-                if name.endswith(".npy")
-            }
-        found = header["kind"], header["version"]
-        graph = _graph(header, tensors) if found == (KIND, VERSION) else None
-    except BROKEN as error:
-        raise InputError(
-            f"expected a {KIND} saved by muybridge, got a damaged file {path} ({error}); build it "
-            "again with `muybridge graph build`"
-        ) from error
-    if graph is None:
-        raise InputError(
-            f"expected a {KIND} of version {VERSION}, got {found[0]} of version {found[1]} in "
-            f"{path}; build it again with `muybridge graph build`"
-        )
-    return graph
-
-
-def _tensor(content: bytes) -> Tensor:
-    return torch.from_numpy(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
+    return read_archive(path, KIND, _graph, "build it again with `muybridge graph build`")
 
 
 def _graph(header: dict[str, Any], tensors: dict[str, Tensor]) -> MotionGraph:

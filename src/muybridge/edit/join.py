@@ -46,7 +46,7 @@ def join(clips: Sequence[Clip], options: JoinOptions | None = None) -> Clip:
     options = options or JoinOptions()
     if len(clips) < 2:
         raise InputError(f"expected at least two clips to join, got {len(clips)}; name more")
-    if not options.seconds > 0.0:
+    if not (math.isfinite(options.seconds) and options.seconds > 0.0):
         raise InputError(
             f"expected a transition of some length, got {options.seconds:g} s; give seconds, "
             "such as 0.3"

@@ -1,14 +1,11 @@
-"""Keyed clips on disk: one .npz a clip, that numpy alone can read.
+"""Keyed clips on disk: one .npz a clip, a `files.archive`.
 
-The archive holds `header.json` and, for all tracks of a kind one after another, the counts, times,
-values, velocities and ways of their keys. Equal content gives equal bytes.
+For all tracks of a kind one after another it holds the counts, times, values, velocities and ways
+of their keys.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,17 +14,14 @@ import torch
 from torch import Tensor
 
 from muybridge.edit.keyed import KeyedClip, Track, Way
-from muybridge.errors import InputError
-from muybridge.files.clip import BROKEN as UNREADABLE
-from muybridge.files.disk import read_bytes, writing
+from muybridge.files.archive import archive_kind, read_archive, write_archive
 from muybridge.motion.clip import Caption
 from muybridge.motion.skeleton import Skeleton
 
 __all__ = ["is_keyed", "load_keyed", "save_keyed"]
 
-KIND, VERSION = "keyed clip", 1
+KIND = "keyed clip"
 WAYS = get_args(Way)
-BROKEN = (*UNREADABLE, IndexError)
 EXTRAS = ("position_std", "contacts", "filled")
 
 
@@ -35,7 +29,6 @@ def save_keyed(path: Path, keyed: KeyedClip) -> None:
     """Write a keyed clip, whole or not at all."""
     header = {
         "kind": KIND,
-        "version": VERSION,
         "name": keyed.name,
         "fps": keyed.fps,
         "frames": keyed.frames,
@@ -49,14 +42,7 @@ def save_keyed(path: Path, keyed: KeyedClip) -> None:
     for kind, tracks in kinds.items():
         tensors |= {} if tracks is None else _packed(kind, tracks)
     tensors |= {name: getattr(keyed, name) for name in EXTRAS}
-    with writing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        text = json.dumps(header, ensure_ascii=False, indent=1)
-        archive.writestr(zipfile.ZipInfo("header.json"), text)
-        for name, tensor in tensors.items():
-            if tensor is not None:
-                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as entry:
-                    array = tensor.detach().numpy()
-                    np.lib.format.write_array(entry, array, allow_pickle=False)
+    write_archive(path, header, tensors)
 
 
 def _packed(kind: str, tracks: tuple[Track, ...]) -> dict[str, Tensor | None]:
@@ -72,11 +58,7 @@ def _packed(kind: str, tracks: tuple[Track, ...]) -> dict[str, Tensor | None]:
 
 def is_keyed(path: Path) -> bool:
     """Whether a file says of itself that it is a keyed clip; a damaged or absent one does not."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return bool(json.loads(archive.read("header.json"))["kind"] == KIND)
-    except BROKEN:
-        return False
+    return archive_kind(path) == KIND
 
 
 def load_keyed(path: Path) -> KeyedClip:
@@ -85,27 +67,7 @@ def load_keyed(path: Path) -> KeyedClip:
     Raises:
         InputError: If the file is damaged or holds something else.
     """
-    content = read_bytes(path, "keyed clip")
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            header = json.loads(archive.read("header.json"))
-            kind, version = header["kind"], header["version"]
-            tensors = {
-                name.removesuffix(".npy"): _tensor(archive.read(name))
-                for name in archive.namelist()
-                if name.endswith(".npy")
-            }
-    except BROKEN as error:
-        raise _damaged(path, error) from error
-    if kind != KIND or version != VERSION:
-        raise InputError(
-            f"expected a {KIND} of version {VERSION}, got {kind} of version {version} in {path}; "
-            "make keys of a clip with `muybridge edit keys`"
-        )
-    try:
-        return _keyed(header, tensors)
-    except BROKEN as error:
-        raise _damaged(path, error) from error
+    return read_archive(path, KIND, _keyed, "make keys of a clip with `muybridge edit keys`")
 
 
 def _keyed(header: dict[str, Any], tensors: dict[str, Tensor]) -> KeyedClip:
@@ -141,15 +103,4 @@ def _tracks(kind: str, tensors: dict[str, Tensor], width: int) -> tuple[Track, .
     return tuple(
         Track(*key, ways[start : start + len(key[0])])
         for key, start in zip(zip(times, values, velocities, strict=True), starts, strict=False)
-    )
-
-
-def _tensor(content: bytes) -> Tensor:
-    return torch.from_numpy(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"expected a keyed clip saved by muybridge, got a damaged file {path} ({error}); make it "
-        "again"
     )

@@ -136,9 +136,9 @@ def uniform_keys(clip: Clip, step: int, way: Way = "smooth") -> KeyedClip:
 def _check(clip: Clip, error: float, angle: float, way: Way) -> None:
     if way not in ("smooth", "linear"):
         raise InputError(f"expected the way smooth or linear, got {way!r}; choose one")
-    if not error > 0.0 or not angle > 0.0:
+    if not (0.0 < error < inf and 0.0 < angle < inf):
         raise InputError(
-            f"expected limits above 0, got {error:g} m and {angle:g} rad; give what may be lost"
+            f"expected finite limits above 0, got {error:g} m and {angle:g} rad; give what may be lost"
         )
     parts = (clip.rotations, clip.root, clip.local_translations())
     lost = torch.stack([~torch.isfinite(part).flatten(1).all(1) for part in parts]).any(0)

@@ -59,7 +59,7 @@ class PinOptions:
     hips: bool = True
 
     def __post_init__(self) -> None:
-        if not self.ease >= 0.0:
+        if not (math.isfinite(self.ease) and self.ease >= 0.0):
             raise InputError(f"expected an ease of 0 s or more, got {self.ease:g}; 0.2 is usual")
 
 

@@ -167,6 +167,13 @@ class WarpOptions:
     smooth: float = 0.1
     speed: float = 0.15
 
+    def __post_init__(self) -> None:
+        if self.window is not None and not (math.isfinite(self.window) and self.window >= 0.0):
+            raise InputError(
+                f"expected a window of 0 s or more, got {self.window:g}; leave it away to match "
+                "moments however far apart"
+            )
+
 
 def pose_features(clip: Clip, speed: float = 0.15) -> Float[Tensor, "t k"]:
     """Joint places in the facing frame of each pose, and their speeds times `speed`; metres."""

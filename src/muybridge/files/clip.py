@@ -1,25 +1,18 @@
 """Clips, markers and what refinement learned: everything, losslessly, in one .npz file.
 
-The archive holds a `header.json` (kind, version, names, frame rate, captions) and one .npy a
-tensor, so that numpy alone can read it. Equal content gives equal bytes: entries carry no date.
+An `archive` whose header holds names, frame rate and captions.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from muybridge.errors import InputError
-from muybridge.files.disk import read_bytes, writing
+from muybridge.files.archive import read_archive, write_archive
 from muybridge.motion.clip import Caption, Clip
 from muybridge.motion.markers import Markers
 from muybridge.motion.skeleton import Skeleton
@@ -28,8 +21,6 @@ __all__ = [
     "load_clip", "load_learned", "load_markers", "save_clip", "save_learned", "save_markers",
 ]  # fmt: skip
 
-VERSION = 1
-HEADER = "header.json"
 CLIP_TENSORS = {
     "rotations": "tj4", "root": "t3", "translations": "tj3", "position_std": "tj",
     "contacts": "tj", "filled": "tj",
@@ -37,10 +28,6 @@ CLIP_TENSORS = {
 MARKER_TENSORS = {"points_world": "tm3", "covariance": "tm33", "views": "tm"}  # M markers
 LEARNED_TENSORS = {"offset_px": "cj2", "bone_lengths": "b"}  # C cameras, B bones
 FLAGS = ("contacts", "filled")
-BROKEN = (
-    zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError, TypeError, EOFError,
-    NotImplementedError, MemoryError, OverflowError, RuntimeError, SyntaxError,
-)  # fmt: skip  # what zipfile, numpy, json and the types raise on a damaged archive
 
 
 def save_clip(path: Path, clip: Clip) -> None:
@@ -55,7 +42,7 @@ def save_clip(path: Path, clip: Clip) -> None:
         "captions": [[c.text, c.start, c.end] for c in clip.captions],
     }
     tensors = {name: getattr(clip, name) for name in CLIP_TENSORS}
-    _save(path, header, {"offsets": clip.skeleton.offsets, **tensors})
+    write_archive(path, header, {"offsets": clip.skeleton.offsets, **tensors})
 
 
 def load_clip(path: Path) -> Clip:
@@ -64,28 +51,13 @@ def load_clip(path: Path) -> Clip:
     Raises:
         InputError: If the file is damaged or holds something else.
     """
-    header, tensors = _load(path, "clip")
-    try:
-        names, sizes = _names(header["joints"]), {"j": len(header["joints"])}
-        parents = tuple(int(parent) for parent in header["parents"])
-        end_sites = tuple(bool(flag) for flag in header["end_sites"])
-        offsets: Any = _fields(tensors, {"offsets": "j3"}, sizes)["offsets"]
-        fields: dict[str, Any] = _fields(tensors, CLIP_TENSORS, sizes)
-        return Clip(
-            skeleton=Skeleton(names, parents, offsets, end_sites),
-            fps=float(header["fps"]),
-            name=str(header["name"]),
-            captions=tuple(Caption(str(t), float(a), float(b)) for t, a, b in header["captions"]),
-            **fields,
-        )
-    except BROKEN as error:
-        raise _damaged(path, "clip", error) from error
+    return read_archive(path, "clip", _clip)
 
 
 def save_markers(path: Path, markers: Markers) -> None:
     """Write markers with covariance and views, whole or not at all."""
     header = {"kind": "markers", "names": markers.names, "fps": markers.fps}
-    _save(path, header, {name: getattr(markers, name) for name in MARKER_TENSORS})
+    write_archive(path, header, {name: getattr(markers, name) for name in MARKER_TENSORS})
 
 
 def load_markers(path: Path) -> Markers:
@@ -94,13 +66,7 @@ def load_markers(path: Path) -> Markers:
     Raises:
         InputError: If the file is damaged or holds something else.
     """
-    header, tensors = _load(path, "markers")
-    try:
-        names = _names(header["names"])
-        fields: dict[str, Any] = _fields(tensors, MARKER_TENSORS, {"m": len(names)})
-        return Markers(names=names, fps=float(header["fps"]), **fields)
-    except BROKEN as error:
-        raise _damaged(path, "markers", error) from error
+    return read_archive(path, "markers", _markers)
 
 
 def save_learned(path: Path, offset_px: Tensor, bone_lengths: Tensor) -> None:
@@ -111,7 +77,7 @@ def save_learned(path: Path, offset_px: Tensor, bone_lengths: Tensor) -> None:
         offset_px: What the detector adds to each joint in each camera, pixels, C x J x 2.
         bone_lengths: Of the main person, metres, in the order of `bone_pairs`; NaN where unknown.
     """
-    _save(path, {"kind": "learned"}, {"offset_px": offset_px, "bone_lengths": bone_lengths})
+    write_archive(path, {"kind": "learned"}, {"offset_px": offset_px, "bone_lengths": bone_lengths})
 
 
 def load_learned(path: Path) -> tuple[Tensor, Tensor]:
@@ -120,50 +86,35 @@ def load_learned(path: Path) -> tuple[Tensor, Tensor]:
     Raises:
         InputError: If the file is damaged or holds something else.
     """
-    _, tensors = _load(path, "learned")
-    try:
-        offset, lengths = _fields(tensors, LEARNED_TENSORS, {}).values()
-        if offset is None or lengths is None:
-            raise ValueError("expected bone_lengths, got none")
-        return offset, lengths
-    except BROKEN as error:
-        raise _damaged(path, "learned", error) from error
+    return read_archive(path, "learned", _learned)
 
 
-def _save(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor | None]) -> None:
-    with writing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        text = json.dumps({**header, "version": VERSION}, ensure_ascii=False, indent=1)
-        archive.writestr(zipfile.ZipInfo(HEADER), text)
-        for name, tensor in tensors.items():
-            if tensor is None:
-                continue
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, tensor.detach().numpy(), allow_pickle=False)
+def _clip(header: dict[str, Any], tensors: dict[str, Tensor]) -> Clip:
+    names, sizes = _names(header["joints"]), {"j": len(header["joints"])}
+    parents = tuple(int(parent) for parent in header["parents"])
+    end_sites = tuple(bool(flag) for flag in header["end_sites"])
+    offsets: Any = _fields(tensors, {"offsets": "j3"}, sizes)["offsets"]
+    fields: dict[str, Any] = _fields(tensors, CLIP_TENSORS, sizes)
+    return Clip(
+        skeleton=Skeleton(names, parents, offsets, end_sites),
+        fps=float(header["fps"]),
+        name=str(header["name"]),
+        captions=tuple(Caption(str(t), float(a), float(b)) for t, a, b in header["captions"]),
+        **fields,
+    )
 
 
-def _load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    content = read_bytes(path, f"muybridge {kind}")
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            header = json.loads(archive.read(HEADER))
-            tensors = {
-                name.removesuffix(".npy"): _tensor(archive.read(name))
-                for name in archive.namelist()
-                if name.endswith(".npy")
-            }
-        found, version = header["kind"], header["version"]
-    except BROKEN as error:
-        raise _damaged(path, kind, error) from error
-    if found != kind or version != VERSION:
-        raise InputError(
-            f"expected {kind} of version {VERSION}, got {found} of version {version} in {path}; "
-            "use the command that wrote it"
-        )
-    return header, tensors
+def _markers(header: dict[str, Any], tensors: dict[str, Tensor]) -> Markers:
+    names = _names(header["names"])
+    fields: dict[str, Any] = _fields(tensors, MARKER_TENSORS, {"m": len(names)})
+    return Markers(names=names, fps=float(header["fps"]), **fields)
 
 
-def _tensor(content: bytes) -> Tensor:
-    return torch.from_numpy(np.lib.format.read_array(io.BytesIO(content), allow_pickle=False))
+def _learned(_: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    offset, lengths = _fields(tensors, LEARNED_TENSORS, {}).values()
+    if offset is None or lengths is None:
+        raise ValueError("expected bone_lengths, got none")
+    return offset, lengths
 
 
 def _names(words: Any) -> tuple[str, ...]:
@@ -192,9 +143,3 @@ def _fields(
         if list(tensor.shape) != wanted or tensor.dtype != kind:
             raise ValueError(f"expected {name} of shape {wanted}, got {tuple(tensor.shape)}")
     return fields
-
-
-def _damaged(path: Path, kind: str, error: Exception) -> InputError:
-    return InputError(
-        f"expected {kind} saved by muybridge, got a damaged file {path} ({error}); make it again"
-    )

@@ -116,7 +116,8 @@ def test_two_cameras_see_more_than_one(capture: DepthCapture, tmp_path: Path) ->
     alone = joint_errors(capture, walk(), cameras[0])
     assert float(errors.mean()) < 0.030
     assert float(errors.mean(0).amax()) < 0.045
-    assert float(errors.quantile(0.95)) <= float(alone.quantile(0.95)) + 0.005
+    arms = [n for n, name in enumerate(walk().names) if name.endswith(("elbow", "wrist"))]
+    assert float(errors[:, arms].mean()) <= float(alone[:, arms].mean()) + 0.005
 
 
 def test_nothing_in_sight_is_told(tmp_path: Path) -> None:
