@@ -150,3 +150,23 @@ def test_depth_camera(here: Run, tmp_path: Path) -> None:
     _, off = numbers(here("depth_camera.py", tmp_path))
     assert off < 30.0
     drew(tmp_path, "depth_camera")
+
+
+def test_gap_curves(here: Run, tmp_path: Path) -> None:
+    said = [numbers(line)[0] for line in here("gap_curves.py", tmp_path).splitlines()]
+    straight, cubic, ours = said
+    assert straight > cubic > 10.0 * ours
+    drew(tmp_path, "gap_curves")
+
+
+def test_labelled_cloud(here: Run, tmp_path: Path) -> None:
+    right, all_of_them, rms, _ = numbers(here("labelled_cloud.py", tmp_path))
+    assert right == all_of_them
+    assert rms < 2.0
+    drew(tmp_path, "labelled_cloud")
+
+
+def test_marker_segments(here: Run) -> None:
+    *_, joined, off = here("marker_segments.py").splitlines()
+    assert "joined to its parent" in joined
+    assert numbers(off)[0] < 5.0

@@ -37,6 +37,8 @@ class Capture:
     """Joint encoders of a mechanical suit: a .csv file."""
     body: Literal["auto", "person", "segments"] = "auto"
     """With --markers: the skeleton to fit; auto fits a person where the labels allow it."""
+    reference: Path | None = None
+    """With --markers: a recording with names, such as a T-pose, by which nameless points are told."""
     background: Path | None = None
     """With --depth: the same cameras' pictures of the empty room."""
     stereo: tuple[str, str] | None = None

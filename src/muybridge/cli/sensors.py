@@ -11,7 +11,7 @@ from muybridge.errors import InputError
 __all__ = ["OPTIONS", "capture_from", "chosen_sensor"]
 
 OPTIONS = {  # what else may be given beside each sensor and --out
-    "markers": {"body"},
+    "markers": {"body", "reference"},
     "imu": {"imu_options"},
     "depth": {"background", "fps", "smoothness", "stereo"},
     "encoders": set[str](),
@@ -61,7 +61,7 @@ def capture_from(sensor: str, options: Mapping[str, Any]) -> None:
     out = options["out"] or Path(f"{source.resolve().stem}.bvh")
     match sensor:
         case "markers":
-            capture_markers(source, out, options["body"])
+            capture_markers(source, out, options["body"], options["reference"])
         case "imu":
             capture_imu(source, out, options["imu_options"])
         case "depth":
