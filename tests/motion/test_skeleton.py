@@ -15,6 +15,8 @@ def test_queries() -> None:
     assert TREE.index("arm") == 2
     assert TREE.children(0) == (1, 3)
     assert TREE.levels() == [[0], [1, 3], [2]]
+    assert TREE.lineage(2) == [2, 1, 0]
+    assert TREE.lineage(0) == [0]
     assert TREE.bone_lengths().tolist() == [0.0, 0.5, 5.0, 2.0]
     assert TREE.end_sites == (False,) * 4
 

@@ -70,12 +70,10 @@ def _levers(
     positions = forward_clip(clip).positions.double()
     total = torch.zeros(positions.shape[:2], dtype=torch.float64)
     for joint in range(len(clip.skeleton)):
-        above = clip.skeleton.parents[joint]
-        while above >= 0:
+        for above in clip.skeleton.lineage(joint)[1:]:
             if float(weight[above]) > 0.0:
                 reach = (positions[:, joint] - positions[:, above]).norm(dim=-1)
                 total[:, joint] += reach**power * weight[above]
-            above = clip.skeleton.parents[above]
     return total
 
 

@@ -127,22 +127,14 @@ def leg_length(pose: Pose, parts: Mapping[str, int]) -> float:
 def _chain(skeleton: Skeleton, parts: Mapping[str, int]) -> tuple[list[int], list[int]]:
     """Joints from the hips to where the arms branch off, and from there to the head or neck."""
     top = parts.get("head", parts.get("neck", parts["left_upper_arm"]))
-    up = _ancestors(skeleton, top)
-    arm = _ancestors(skeleton, parts["left_upper_arm"])
+    up = skeleton.lineage(top)
+    arm = skeleton.lineage(parts["left_upper_arm"])
     fork = next(joint for joint in up if joint in arm)
     if parts["hips"] not in up:
         return [parts["hips"]], []
     chain = up[: up.index(parts["hips"]) + 1][::-1]
     place = chain.index(fork) if fork in chain else 0
     return chain[: place + 1], chain[place:] if top != parts["left_upper_arm"] else []
-
-
-def _ancestors(skeleton: Skeleton, joint: int) -> list[int]:
-    chain = []
-    while joint >= 0:
-        chain.append(joint)
-        joint = skeleton.parents[joint]
-    return chain
 
 
 def _trunk_turns(
@@ -218,7 +210,7 @@ def _grounded(made: Clip, clip: Clip, pose: Pose, parts: Parts) -> Clip:
 def _floor(skeleton: Skeleton, parts: Mapping[str, int], pose: Pose) -> Float[Tensor, ""]:
     """Near the lowest that any point of the feet comes, metres."""
     ankles = parts["left_foot"], parts["right_foot"]
-    below = [j for j in range(len(skeleton)) if set(_ancestors(skeleton, j)) & set(ankles)]
+    below = [j for j in range(len(skeleton)) if set(skeleton.lineage(j)) & set(ankles)]
     return pose.positions[:, below, 1].amin(-1).quantile(LOWEST)
 
 

@@ -60,7 +60,7 @@ def humanoid(skeleton: Skeleton) -> dict[str, int]:
     found["hips"] = hips
     if len(arms) == 2:
         chest = _meeting(skeleton, arms)
-        trunk = [j for j in _ancestors(skeleton, chest) if hips in _ancestors(skeleton, j)[1:]]
+        trunk = [j for j in skeleton.lineage(chest) if hips in skeleton.lineage(j)[1:]]
         found |= {"spine": trunk[-1]} if trunk else {}
         found |= {"chest": trunk[0]} if len(trunk) > 1 else {}
     for name, spellings in (("neck", NECKS), ("head", HEADS)):
@@ -128,18 +128,9 @@ def _first(
     return next((plain[side, name] for name in spellings if (side, name) in plain), None)
 
 
-def _ancestors(skeleton: Skeleton, joint: int) -> list[int]:
-    """The joint and all above it, up to the root."""
-    chain = []
-    while joint >= 0:
-        chain.append(joint)
-        joint = skeleton.parents[joint]
-    return chain
-
-
 def _meeting(skeleton: Skeleton, joints: list[int]) -> int:
     """The lowest joint above both."""
-    first, second = (_ancestors(skeleton, joint) for joint in joints)
+    first, second = (skeleton.lineage(joint) for joint in joints)
     return next(joint for joint in first[1:] + first[:1] if joint in second)
 
 

@@ -72,6 +72,14 @@ class Skeleton:
         """Indices of the direct children."""
         return tuple(i for i, parent in enumerate(self.parents) if parent == joint)
 
+    def lineage(self, joint: int) -> list[int]:
+        """The joint and all above it, up to the root."""
+        joints = []
+        while joint >= 0:
+            joints.append(joint)
+            joint = self.parents[joint]
+        return joints
+
     def levels(self) -> list[list[int]]:
         """Joints by depth: the root alone, then its children, and so on."""
         depth = [0] * len(self)

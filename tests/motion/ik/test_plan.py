@@ -1,8 +1,6 @@
 """What a task is about: the smaller tree, what may turn, and what is dear."""
 
-import torch
-
-from muybridge.motion.ik.plan import above, joint_of, joints_of, plan
+from muybridge.motion.ik.plan import joint_of, joints_of, plan
 from tests.motion.ik.people import walker
 
 SKELETON = walker(1).skeleton
@@ -10,9 +8,9 @@ SKELETON = walker(1).skeleton
 
 def test_the_smaller_tree_has_what_lies_above_the_aims() -> None:
     hand, foot = joint_of(SKELETON, "left_hand"), joint_of(SKELETON, "right_foot")
-    turning = frozenset({*above(SKELETON, hand)[1:], *above(SKELETON, foot)})
+    turning = frozenset({*SKELETON.lineage(hand)[1:], *SKELETON.lineage(foot)})
     task = plan(SKELETON, (hand, foot), turning, True, True)
-    assert set(task.kept) == {*above(SKELETON, hand), *above(SKELETON, foot)}
+    assert set(task.kept) == {*SKELETON.lineage(hand), *SKELETON.lineage(foot)}
     for joint, number in task.number.items():
         assert task.skeleton.names[number] == SKELETON.names[joint]
         parent = SKELETON.parents[joint]
@@ -37,4 +35,3 @@ def test_what_moves_more_is_dearer() -> None:
 def test_groups_name_each_joint_once() -> None:
     feet = joints_of(SKELETON, ("feet", "left_foot"))
     assert [SKELETON.names[joint] for joint in feet] == ["LeftFoot", "RightFoot"]
-    assert torch.equal(torch.tensor(above(SKELETON, 0)), torch.tensor([0]))

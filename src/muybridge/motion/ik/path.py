@@ -23,7 +23,6 @@ from muybridge.geometry.rotation import conjugate, multiply, rotate
 from muybridge.motion.clip import Clip
 from muybridge.motion.ik.ccd import ccd
 from muybridge.motion.ik.fabrik import fabrik
-from muybridge.motion.ik.plan import above
 from muybridge.motion.ik.points import PointOptions, PointSolution
 from muybridge.motion.ik.two_bone import align
 from muybridge.motion.kinematics import Pose, forward_clip
@@ -57,7 +56,7 @@ def path_between(skeleton: Skeleton, start: int, end: int) -> Path:
     Raises:
         InputError: If there is no bone between them.
     """
-    up, down = above(skeleton, start), above(skeleton, end)
+    up, down = skeleton.lineage(start), skeleton.lineage(end)
     shared = next(joint for joint in up if joint in down)
     up, down = up[: up.index(shared)], down[: down.index(shared)][::-1]
     if not up and not down:

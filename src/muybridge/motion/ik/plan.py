@@ -20,7 +20,7 @@ from muybridge.motion.ik.full_body import Rig
 from muybridge.motion.ik.limits import Limits, human_limits
 from muybridge.motion.skeleton import Skeleton
 
-__all__ = ["Plan", "above", "facing_at_rest", "joint_of", "joints_of", "plan"]
+__all__ = ["Plan", "facing_at_rest", "joint_of", "joints_of", "plan"]
 
 CHEAPEST = 0.02  # cost of a turn that moves next to nothing, relative to the mean of all joints
 
@@ -59,7 +59,7 @@ def plan(
         root: Whether the root may be shifted.
         limited: Whether human ranges hold.
     """
-    kept = tuple(sorted({0}.union(*(above(skeleton, joint) for joint in joints))))
+    kept = tuple(sorted({0}.union(*(skeleton.lineage(joint) for joint in joints))))
     number = {joint: k for k, joint in enumerate(kept)}
     small = Skeleton(
         tuple(skeleton.names[j] for j in kept),
@@ -71,15 +71,6 @@ def plan(
     free = tuple(sorted({number[joint] for joint in turning} - set(limits.joints)))
     dear = _moved_by_turning(skeleton)[[*kept, len(skeleton)]]
     return Plan(small, kept, number, Rig(small, free, limits, root, dear))
-
-
-def above(skeleton: Skeleton, joint: int) -> list[int]:
-    """The joint and all above it, up to the root."""
-    chain = []
-    while joint >= 0:
-        chain.append(joint)
-        joint = skeleton.parents[joint]
-    return chain
 
 
 @lru_cache(maxsize=256)
@@ -115,7 +106,7 @@ def _moved_by_turning(skeleton: Skeleton) -> Float[Tensor, "costs"]:
     places, count = rest_positions(skeleton), len(skeleton)
     costs = torch.zeros(count + 1, dtype=torch.float64)
     for joint in range(count):
-        for turned in above(skeleton, joint)[1:]:
+        for turned in skeleton.lineage(joint)[1:]:
             costs[turned] += (places[joint] - places[turned]).square().sum()
     costs[-1] = count
     return (costs / costs[:-1].mean()).clamp(min=CHEAPEST)

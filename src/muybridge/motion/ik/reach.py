@@ -27,7 +27,7 @@ from muybridge.motion.ik.full_body import (
     full_body_problem,
 )
 from muybridge.motion.ik.goals import Goal, aims_of, check
-from muybridge.motion.ik.plan import Plan, above, facing_at_rest, joint_of, joints_of, plan
+from muybridge.motion.ik.plan import Plan, facing_at_rest, joint_of, joints_of, plan
 from muybridge.motion.kinematics import forward
 from muybridge.motion.skeleton import Skeleton
 
@@ -158,7 +158,7 @@ def _planned(
     for joint, goal in goals:
         turning |= _limb(skeleton, joint, goal)
     for joint in held if root else ():
-        turning |= set(above(skeleton, joint))
+        turning |= set(skeleton.lineage(joint))
     turning -= {joint for joint in turning if skeleton.end_sites[joint]}
     turning -= set() if root else {0}
     joints = (*(joint for joint, _ in goals), *held)
@@ -167,7 +167,7 @@ def _planned(
 
 def _limb(skeleton: Skeleton, joint: int, goal: Goal) -> set[int]:
     """Joints that may help with a goal: above the part, and the part where it is to be turned."""
-    chain = above(skeleton, joint)
+    chain = skeleton.lineage(joint)
     if goal.start is not None:
         start = joint_of(skeleton, goal.start)
         if start not in chain[1:]:
