@@ -122,6 +122,14 @@ def _theirs() -> dict[str, Filter]:
     return peers
 
 
+def _say_missing() -> None:
+    """Name the peers that are not installed."""
+    for pin in ("ahrs==0.4.0", "imufusion==1.3.3", "vqf==2.1.2"):
+        name = pin.partition("=")[0]
+        if importlib.util.find_spec(name) is None:
+            print(f"{name} is not installed: pip install {pin}")
+
+
 def _off(found: Tensor, truth: Tensor, heading_free: bool) -> Tensor:
     """RMS degrees of each sensor after it settled."""
     found, truth = found[SETTLED:], truth[SETTLED:]
@@ -212,6 +220,7 @@ def equality() -> None:
 def main() -> None:
     """Print accuracy, speed and equality."""
     torch.set_num_threads(1)
+    _say_missing()
     ours, theirs = _ours(), _theirs()
     accuracy({**ours, **theirs})
     speed(ours, theirs)

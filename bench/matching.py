@@ -86,7 +86,8 @@ def compare(name: str, table: torch.Tensor, rng: np.random.Generator) -> None:
         spent, found = timed(lambda query, m=method: index.nearest(query, m)[0], asked)
         expected, first = expected or found, first or spent
         agree = found == expected[: len(found)]
-        print(f"{method:24}{spent:9.3f} ms{spent / first:9.1f} x   same frames: {agree}")
+        label = f"scipy {version('scipy')} k-d tree" if method == "tree" else method
+        print(f"{label:24}{spent:9.3f} ms{spent / first:9.1f} x   same frames: {agree}")
     if importlib.util.find_spec("faiss"):
         import faiss
 
@@ -101,7 +102,7 @@ def compare(name: str, table: torch.Tensor, rng: np.random.Generator) -> None:
         label = f"faiss {version('faiss-cpu')} flat"
         print(f"{label:24}{spent:9.3f} ms{spent / first:9.1f} x   same frames: {found == expected}")
     else:
-        print("faiss is not installed: pip install faiss-cpu")
+        print("faiss is not installed: pip install faiss-cpu==1.15.1")
 
 
 def follow() -> None:
