@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from muybridge.files.bvh import read_bvh, write_bvh
 from muybridge.files.bvh_unit import METRES, Unit, guess_unit
 from muybridge.motion.clip import Clip
-from muybridge.motion.facing import rest_positions
 from muybridge.motion.skeleton import Skeleton
 from tests.motions import BVH_FILES, random_clip
 
@@ -41,7 +40,7 @@ def body(stature: float) -> Skeleton:
 def test_recorded_people_have_the_size_of_people(path: Path) -> None:
     file = read_bvh(path, "auto")
     assert file.unit == KNOWN[path.stem]
-    points = rest_positions(file.skeleton)
+    points = file.skeleton.rest_positions()
     assert 1.3 < float((points.amax(0) - points.amin(0)).max()) < 2.0
 
 

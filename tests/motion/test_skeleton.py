@@ -17,6 +17,7 @@ def test_queries() -> None:
     assert TREE.levels() == [[0], [1, 3], [2]]
     assert TREE.lineage(2) == [2, 1, 0]
     assert TREE.lineage(0) == [0]
+    assert TREE.rest_positions().tolist() == [[0, 1, 0], [0, 1.5, 0], [3, 5.5, 0], [0, 1, 2]]
     assert TREE.bone_lengths().tolist() == [0.0, 0.5, 5.0, 2.0]
     assert TREE.end_sites == (False,) * 4
 

@@ -9,7 +9,7 @@ from muybridge.files.bvh import read_bvh
 from muybridge.geometry.rotation import matrix_from_quaternion
 from muybridge.motion.kinematics import forward_clip
 from muybridge.motion.skeleton import Skeleton
-from muybridge.motion.skin import body_skin, rest_positions, skinned
+from muybridge.motion.skin import body_skin, skinned
 from tests.motions import BVH_FILES, random_clip
 
 CHAIN = Skeleton(
@@ -41,7 +41,7 @@ def test_any_skeleton_gets_a_sound_mesh(seed: int, joints: int) -> None:
 
 
 def test_rest_pose_gives_the_mesh_back() -> None:
-    skin, rest = body_skin(CHAIN), rest_positions(CHAIN)
+    skin, rest = body_skin(CHAIN), CHAIN.rest_positions()
     eye = torch.eye(3, dtype=torch.float64).expand(3, 3, 3)
     torch.testing.assert_close(skinned(skin, rest, rest, eye), skin.vertices)
 
@@ -58,7 +58,7 @@ def test_weights_blend_near_the_joint_only() -> None:
 @pytest.mark.parametrize("path", BVH_FILES, ids=lambda path: path.stem)
 def test_the_body_follows_recorded_motion(path) -> None:
     clip = read_bvh(path).clip.frames(10, 11)
-    skin, rest, pose = body_skin(clip.skeleton), rest_positions(clip.skeleton), forward_clip(clip)
+    skin, rest, pose = body_skin(clip.skeleton), clip.skeleton.rest_positions(), forward_clip(clip)
     moved = skinned(skin, rest, pose.positions[0], matrix_from_quaternion(pose.orientations[0]))
     size = float((rest.amax(0) - rest.amin(0)).max())
     nearest = torch.cdist(moved, pose.positions[0]).amin(1)

@@ -29,7 +29,6 @@ from muybridge.errors import InputError
 from muybridge.files.encoders import Encoder, EncoderLog, EncoderRig
 from muybridge.geometry.rotation import identity_quaternion, multiply, quaternion_from_rotvec
 from muybridge.motion.clip import Clip
-from muybridge.motion.facing import rest_positions
 from muybridge.motion.humanoid import humanoid
 from muybridge.motion.kinematics import forward
 from muybridge.motion.skeleton import Skeleton
@@ -273,8 +272,8 @@ def rotations_from_angles(
 
 def _root(rig: EncoderRig, rotations: Float[Tensor, "t j 4"]) -> Float[Tensor, "t 3"]:
     """Path of the hips, metres: no encoder measures it."""
-    rest = rest_positions(rig.skeleton).double()
-    height = -float(rest[:, 1].min())
+    rest = rig.skeleton.rest_positions().double()
+    height = float(rest[0, 1] - rest[:, 1].min())
     still = torch.tensor([0.0, height, 0.0], dtype=torch.float64).expand(len(rotations), 3)
     return still.clone() if rig.root == "fixed" else plant_feet(rig.skeleton, rotations)
 
@@ -295,7 +294,7 @@ def plant_feet(skeleton: Skeleton, rotations: Float[Tensor, "t j 4"]) -> Float[T
     Raises:
         InputError: If the feet are not known by name.
     """
-    feet, rest = _feet(skeleton), rest_positions(skeleton).double()
+    feet, rest = _feet(skeleton), skeleton.rest_positions().double()
     local = skeleton.offsets.double().expand(len(rotations), -1, -1).clone()
     local[:, 0] = 0.0
     places = forward(skeleton, rotations.double(), local).positions

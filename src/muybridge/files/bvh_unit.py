@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from muybridge.motion.facing import rest_positions
 from muybridge.motion.humanoid import humanoid
 from muybridge.motion.skeleton import Skeleton
 
@@ -37,7 +36,7 @@ def guess_unit(skeleton: Skeleton) -> Unit:
     Args:
         skeleton: With offsets in the file's unit.
     """
-    points = rest_positions(skeleton)
+    points = skeleton.rest_positions()
     size = float((points.amax(0) - points.amin(0)).max())
     if 0.0 < size < GIANT:
         return "m"

@@ -28,7 +28,6 @@ from muybridge.files.disk import read_bytes, writing
 from muybridge.files.missing import refuse_missing
 from muybridge.files.names import safe_names, unique_names
 from muybridge.motion.clip import Clip
-from muybridge.motion.facing import rest_positions
 from muybridge.motion.skeleton import Skeleton
 
 __all__ = ["BLENDER", "find_blender", "read_fbx", "write_fbx"]
@@ -123,7 +122,8 @@ def read_fbx(path: Path) -> Clip:
 
 def _tips(skeleton: Skeleton, names: tuple[str, ...]) -> list[dict[str, object]]:
     """End sites as Blender wants them: Y up, in the figure's own frame, where it stands."""
-    places = rest_positions(skeleton).tolist()
+    rest = skeleton.rest_positions()
+    places = (rest - rest[0]).tolist()
     return [
         {"name": names[joint], "parent": names[skeleton.parents[joint]], "place": places[joint]}
         for joint, tip in enumerate(skeleton.end_sites)

@@ -24,7 +24,6 @@ __all__ = [
     "moved",
     "placed",
     "rest_heading",
-    "rest_positions",
     "unwrap",
     "wrap",
     "yaw",
@@ -69,7 +68,7 @@ def rest_heading(skeleton: Skeleton) -> float:
 
     Level and at right angles to the line from the right to the left hip (or shoulder, or hand).
     """
-    known, positions = humanoid(skeleton), rest_positions(skeleton)
+    known, positions = humanoid(skeleton), skeleton.rest_positions()
     for limb in ("upper_leg", "upper_arm", "hand"):
         sides = [known.get(f"{side}_{limb}") for side in ("left", "right")]
         if None in sides:
@@ -80,14 +79,6 @@ def rest_heading(skeleton: Skeleton) -> float:
         if level > 0.5 * float(across.norm()) and level > 0.0:
             return float(torch.atan2(-across[2], across[0]))
     return 0.0
-
-
-def rest_positions(skeleton: Skeleton) -> Float[Tensor, "j 3"]:
-    """Joints of the rest pose, metres, with the root at the origin."""
-    places = [torch.zeros(3, dtype=skeleton.offsets.dtype)]
-    for parent, offset in zip(skeleton.parents[1:], skeleton.offsets[1:], strict=True):
-        places.append(places[parent] + offset)
-    return torch.stack(places)
 
 
 def moved(clip: Clip, angle: Float[Tensor, ""], offset_xz: Float[Tensor, "2"]) -> Clip:

@@ -87,6 +87,13 @@ class Skeleton:
             depth[joint] = depth[parent] + 1
         return [[j for j, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
 
+    def rest_positions(self) -> Float[Tensor, "j 3"]:
+        """World position of each joint at rest, metres; the root at its own offset."""
+        positions = [self.offsets[0]]
+        for parent, offset in zip(self.parents[1:], self.offsets[1:], strict=True):
+            positions.append(positions[parent] + offset)
+        return torch.stack(positions)
+
     def bone_lengths(self) -> Float[Tensor, "j"]:
         """Length of the bone from each joint's parent to it, metres; 0 for the root."""
         lengths = self.offsets.norm(dim=-1)

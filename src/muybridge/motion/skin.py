@@ -94,7 +94,7 @@ def rest_positions(skeleton: Skeleton) -> Float[Tensor, "j 3"]:
 
 def body_skin(skeleton: Skeleton) -> Skin:
     """The mannequin of a skeleton at rest."""
-    rest = rest_positions(skeleton).double()
+    rest = skeleton.rest_positions().double()
     stature = _stature(rest)
     parts = [_part(skeleton, joint, stature) for joint in range(len(skeleton))]
     limbs = [

@@ -80,10 +80,11 @@ def walker(steps: int = 8, fps: float = 100.0, stature: float = 1.75, still: flo
     pelvis = _about(swing, 1)
     rotations = identity_quaternion(len(time), len(skeleton))
     rotations[:, 0] = pelvis
+    standing = skeleton.rest_positions()
     for side, (forward, lift, pitch) in zip(("Left", "Right"), feet, strict=True):
         hip, knee, ankle = (skeleton.index(side + n) for n in ("UpLeg", "Leg", "Foot"))
         place = torch.stack((torch.zeros_like(lift), lift, forward), dim=-1)
-        place = place + _standing(skeleton, ankle)
+        place = place + standing[ankle]
         socket = root + rotate(pelvis, skeleton.offsets[hip])
         lengths = float(skeleton.offsets[knee].norm()), float(skeleton.offsets[ankle].norm())
         thigh, bend = _leg(rotate(conjugate(pelvis), place - socket), *lengths)
@@ -91,14 +92,6 @@ def walker(steps: int = 8, fps: float = 100.0, stature: float = 1.75, still: flo
         shank = multiply(pelvis, multiply(thigh, bend))
         rotations[:, ankle] = multiply(conjugate(shank), _about(pitch, 0))
     return Clip(skeleton, rotations, root, fps, "walker")
-
-
-def _standing(skeleton: Skeleton, joint: int) -> Float[Tensor, "3"]:
-    """World position of a joint at rest."""
-    place = torch.zeros(3, dtype=torch.float64)
-    while joint >= 0:
-        place, joint = place + skeleton.offsets[joint], skeleton.parents[joint]
-    return place
 
 
 def _ease(share: Float[Tensor, "t"]) -> Float[Tensor, "t"]:

@@ -17,7 +17,6 @@ from muybridge.errors import InputError
 from muybridge.motion.body import template
 from muybridge.motion.keypoints import HALPE_26
 from muybridge.motion.markers import Markers
-from muybridge.motion.skin import rest_positions
 
 __all__ = ["is_nameless", "named", "t_pose"]
 
@@ -39,7 +38,7 @@ def t_pose() -> Markers:
     """The full-body set on an average person who stands in T-pose, as one frame."""
     body = template(HALPE_26)
     joints, offsets = places(body.skeleton, tuple(FULL_BODY), 1.75)
-    points = rest_positions(body.skeleton).double()[list(joints)] + offsets
+    points = body.skeleton.rest_positions().double()[list(joints)] + offsets
     return Markers(tuple(FULL_BODY), points.unsqueeze(0), 1.0)
 
 

@@ -26,7 +26,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from muybridge.motion.skeleton import Skeleton
-from muybridge.motion.skin import rest_positions
 
 __all__ = ["ALIASES", "FULL_BODY", "NEEDED", "Place", "known_markers", "places", "segments"]
 
@@ -130,7 +129,7 @@ def places(
     skeleton: Skeleton, names: Sequence[str], stature: float
 ) -> tuple[tuple[int, ...], Float[Tensor, "m 3"]]:
     """Joint and offset in its frame, metres, of markers on our template's skeleton in T-pose."""
-    rest = rest_positions(skeleton).double()
+    rest = skeleton.rest_positions().double()
     joints, offsets = [], []
     for name in names:
         place = FULL_BODY[name]

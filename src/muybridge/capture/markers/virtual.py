@@ -23,7 +23,6 @@ from muybridge.motion.humanoid import humanoid
 from muybridge.motion.kinematics import forward_clip
 from muybridge.motion.markers import Markers
 from muybridge.motion.skeleton import Skeleton
-from muybridge.motion.skin import rest_positions
 
 __all__ = ["Dress", "dress", "dressed"]
 
@@ -89,7 +88,7 @@ class _Body:
     """A skeleton at rest with its parts by our template's names."""
 
     def __init__(self, skeleton: Skeleton) -> None:
-        self.rest = rest_positions(skeleton).double()
+        self.rest = skeleton.rest_positions().double()
         self.parts = humanoid(skeleton)
         height = self.rest[self._joint("Head"), 1] - self.rest[:, 1].min()
         self.stature = float(height) / HEAD_HEIGHT

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from muybridge.motion.facing import rest_heading, rest_positions
+from muybridge.motion.facing import rest_heading
 from muybridge.motion.humanoid import part, parts
 from muybridge.motion.ik.full_body import Rig
 from muybridge.motion.ik.limits import Limits, human_limits
@@ -103,7 +103,7 @@ def _moved_by_turning(skeleton: Skeleton) -> Float[Tensor, "costs"]:
     The squared distances by which the rest pose's joints move, a square radian or square metre;
     relative to the mean over the joints. So an arm bends before the trunk does.
     """
-    places, count = rest_positions(skeleton), len(skeleton)
+    places, count = skeleton.rest_positions(), len(skeleton)
     costs = torch.zeros(count + 1, dtype=torch.float64)
     for joint in range(count):
         for turned in skeleton.lineage(joint)[1:]:
