@@ -26,7 +26,7 @@ class Capture:
     """Folder with videos/, calibration/ and, if there are detections already, keypoints/."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder where everything goes (SESSION/take when absent; finished stages found there are
-    kept), or the motion file to write from another sensor (.bvh, .glb, .fbx, .npz)."""
+    kept), or the motion file to write from another sensor (.bvh, .glb, .fbx, .npz, .c3d, .trc)."""
     markers: Path | None = None
     """Optical markers: a .c3d or .trc file."""
     imu: Path | None = None
@@ -38,7 +38,7 @@ class Capture:
     body: Literal["auto", "person", "segments"] = "auto"
     """With --markers: the skeleton to fit; auto fits a person where the labels allow it."""
     reference: Path | None = None
-    """With --markers: a recording with names, such as a T-pose, by which nameless points are told."""
+    """With --markers: a recording with names, such as a T-pose, that names points without."""
     background: Path | None = None
     """With --depth: the same cameras' pictures of the empty room."""
     stereo: tuple[str, str] | None = None

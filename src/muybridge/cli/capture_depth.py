@@ -24,7 +24,7 @@ def capture_depth(
 
     Args:
         folder: As `files.depth` reads it: PNGs and camera.json, a sub-folder a camera for several.
-        out: .bvh, .glb or .npz to write.
+        out: File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc.
         fps: Frames a second, where the files do not say it.
         background: The same cameras' pictures of the empty room, in the same form.
         stereo: Names of two calibrated cameras: `folder` then holds their videos and a calibration,

@@ -13,7 +13,7 @@ def capture_encoders(path: Path, out: Path) -> None:
     Args:
         path: The .csv file, with its suit in a .json file or a skeleton.bvh beside it, see
             `files.encoders`.
-        out: File to write: .bvh, .glb, .fbx or .npz.
+        out: File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc.
     Raises:
         InputError: If the log cannot be used or the file cannot be written.
     """

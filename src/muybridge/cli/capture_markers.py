@@ -21,7 +21,7 @@ def capture_markers(
 
     Args:
         path: A .c3d or .trc file of markers.
-        out: Motion file to write: .bvh, .glb or .npz; .c3d or .trc for the filled markers alone.
+        out: File to write: .bvh, .glb, .fbx or .npz; .c3d or .trc for the filled markers alone.
         body: Skeleton to fit; "auto" fits a person where the labels allow it.
         reference: For points without labels: a labelled recording (.c3d or .trc) of the same
             markers in a pose that `path` begins with; a T-pose is looked for when None.

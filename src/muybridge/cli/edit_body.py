@@ -18,9 +18,9 @@ class Mirror:
     """Exchange left and right."""
 
     clip: In
-    """Motion file: .bvh, .glb or .npz."""
+    """Motion file: .bvh, .glb, .fbx or .npz."""
     out: Out
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
 
     def run(self) -> None:
         """Mirror and write."""
@@ -34,9 +34,9 @@ class Smooth:
     """Take out what is faster than a frequency, without delay."""
 
     clip: In
-    """Motion file: .bvh, .glb or .npz."""
+    """Motion file: .bvh, .glb, .fbx or .npz."""
     out: Out
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     method: Literal["butterworth", "gaussian", "savgol"] = "butterworth"
     """What gait laboratories use; what never rings; what keeps peaks."""
     cutoff: float = 6.0
@@ -57,11 +57,11 @@ class Retarget:
     """Carry a motion over to another skeleton: rest poses, names, leg lengths, standing feet."""
 
     clip: In
-    """The motion: .bvh, .glb or .npz."""
+    """The motion: .bvh, .glb, .fbx or .npz."""
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
     """Any motion file of the skeleton that is to move; its own motion is not used."""
     out: Out
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     map: Path | None = None
     """JSON with names that go before those known: {"target joint": "source joint"}, or
     {"left_hand": ["target joint", "source joint"]} for parts that names do not tell."""
@@ -101,9 +101,9 @@ class Pin:
     """Pin standing feet to the ground."""
 
     clip: In
-    """Motion file: .bvh, .glb or .npz."""
+    """Motion file: .bvh, .glb, .fbx or .npz."""
     out: Out
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     ease: float = 0.2
     """Seconds over which a correction comes and goes."""
     speed: float = 0.2
@@ -140,7 +140,7 @@ class Fill:
     clip: In
     """Motion file: .npz (others cannot say that a pose is missing)."""
     out: Out
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     method: Literal["slerp", "cubic"] = "cubic"
     """Along one arc, or with the speeds at both ends of a gap."""
     again: bool = False
@@ -163,11 +163,11 @@ class AlongPath:
     """Bend a walk along a line on the floor."""
 
     clip: In
-    """Something that travels: .bvh, .glb or .npz."""
+    """Something that travels: .bvh, .glb, .fbx or .npz."""
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
     """JSON with points of the floor, [[x, z], ...] in metres; a smooth curve goes through them."""
     out: Out
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     fit: bool = False
     """Stretch the strides so that the walk ends where the path ends."""
     feet: bool = True

@@ -22,9 +22,9 @@ class Keys:
     """
 
     clip: In
-    """Motion file: .bvh, .glb or .npz."""
+    """Motion file: .bvh, .glb, .fbx or .npz."""
     out: Out
-    """File to write: .npz for keys; .bvh, .glb, .c3d or .trc for the motion they make."""
+    """File to write: .npz for keys; .bvh, .glb, .fbx, .c3d or .trc for the motion they make."""
     error_mm: float = 2.0
     """How far any joint may be from where it was, millimetres."""
     error_deg: float = 1.0

@@ -18,9 +18,9 @@ class Resample:
     """Change the frame rate, keep the motion."""
 
     clip: In
-    """Motion file: .bvh, .glb or .npz."""
+    """Motion file: .bvh, .glb, .fbx or .npz."""
     out: Out
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     fps: float = 30.0
     """Frames a second."""
     method: Literal["stepped", "slerp", "squad", "cubic"] = "slerp"
@@ -38,9 +38,9 @@ class Cut:
     """Take a piece out of a clip, by seconds or by frames."""
 
     clip: In
-    """Motion file: .bvh, .glb or .npz."""
+    """Motion file: .bvh, .glb, .fbx or .npz."""
     out: Out
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     start: float | None = None
     """Seconds from the first frame; the beginning when absent."""
     end: float | None = None
@@ -86,7 +86,7 @@ class Join:
     clips: Ins
     """Motion files of one skeleton."""
     out: Out
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     method: Literal["inertialize", "blend", "dead-blend"] = "inertialize"
     """Switch at once and let the difference fade; cross-fade the end with the beginning; or fade
     in while the first drifts on."""
@@ -108,7 +108,7 @@ class Blend:
     clips: Ins
     """Motion files of one skeleton and equal length; see timewarp for others."""
     out: Out
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     weights: tuple[float, ...] = ()
     """One for each clip; equal ones when absent."""
 
@@ -131,11 +131,11 @@ class Timewarp:
     """
 
     first: In
-    """Motion file: .bvh, .glb or .npz."""
+    """Motion file: .bvh, .glb, .fbx or .npz."""
     second: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
     """Another one of the same skeleton."""
     out: Out
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     weight: float = 0.5
     """Of the second clip, for poses and duration; 0 is the first, 1 the second."""
     timing: bool = False
@@ -162,7 +162,7 @@ class Loop:
     clip: In
     """About one round: a stride, a turn, a breath."""
     out: Out
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     share: float = 0.5
     """Of the difference that the beginning takes; the end takes the rest."""
     window: float | None = None

@@ -54,7 +54,7 @@ class Walk:
     graph: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GRAPH")]
     """File of `muybridge graph build`."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("walk.bvh")
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     seconds: float = 60.0
     """Length of a random walk."""
     seed: int = 0

@@ -20,7 +20,7 @@ class Match:
     path: Path
     """JSON: [[x, z], ...] in metres, or {"points": [[x, z], ...], "times": [seconds, ...]}."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("match.bvh")
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     speed: float | None = None
     """Metres a second on a path without times; the median of the clips if not given."""
     mirror: bool = True

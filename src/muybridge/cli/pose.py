@@ -25,7 +25,7 @@ class Pose:
     """
 
     clip: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIP")]
-    """Motion file: .bvh, .glb or .npz."""
+    """Motion file: .bvh, .glb, .fbx or .npz."""
     reach: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]], tyro.conf.arg(metavar="PART X,Y,Z")
     ]
@@ -34,7 +34,7 @@ class Pose:
     pin: tuple[str, ...] = ()
     """Parts that stay as they are; feet, toes and hands mean both."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("posed.bvh")
-    """File to write: .bvh, .glb, .npz, .c3d or .trc."""
+    """File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc."""
     at: float | None = None
     """Second at which the goals are met; without it they hold over the whole clip."""
     ease: float = 0.5
