@@ -20,9 +20,10 @@ def drooped(skeleton: Skeleton, angle_deg: float = 45.0) -> Skeleton:
     return replace(skeleton, offsets=offsets)
 
 
-def turned(skeleton: Skeleton, angle: float) -> Skeleton:
-    """The rig drawn as it looks another way, radians about the vertical."""
-    turn = quaternion_from_rotvec(torch.tensor([0.0, angle, 0.0], dtype=torch.float64))
+def turned(skeleton: Skeleton, angle: float, axis: str = "y") -> Skeleton:
+    """The rig drawn as it looks another way, radians about an axis, the vertical if not told."""
+    around = torch.eye(3, dtype=torch.float64)["xyz".index(axis)]
+    turn = quaternion_from_rotvec(angle * around)
     return replace(skeleton, offsets=rotate(turn.expand(len(skeleton), 4), skeleton.offsets))
 
 

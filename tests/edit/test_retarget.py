@@ -73,6 +73,15 @@ def test_a_rig_that_looks_another_way_faces_where_the_source_does() -> None:
     assert float((forward_clip(out).positions - forward_clip(clip).positions).abs().max()) < 1e-9
 
 
+def test_a_rig_that_is_drawn_lying_stands() -> None:
+    clip = walker(60, turn=0.6)
+    lying = turned(turned(clip.skeleton, math.pi / 2, "x"), 0.3, "z")  # as Z-up programs draw it
+    out = retarget(clip, lying, options=PURE)
+    assert float((forward_clip(out).positions - forward_clip(clip).positions).abs().max()) < 1e-9
+    back = retarget(out, clip.skeleton, options=PURE)
+    assert float((forward_clip(back).positions - forward_clip(clip).positions).abs().max()) < 1e-9
+
+
 def test_legs_scale_the_path() -> None:
     clip = walker(60)
     out = retarget(clip, scaled(clip.skeleton, 0.5), options=PURE)

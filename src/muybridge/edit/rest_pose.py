@@ -47,6 +47,7 @@ ALONG = {
 }  # fmt: skip  # the part that a limb's bone points to
 INHERITS = {"hand": "lower_arm", "toes": "foot"}  # no bone that both rigs have: as the one above
 FLAT = ("foot",)
+SIDES = ("left", "right")
 
 
 def rest_pose(skeleton: Skeleton) -> Pose:
@@ -76,7 +77,8 @@ def body_axes(pose: Pose, parts: Mapping[str, int]) -> Float[Tensor, "4"]:
     """World from body: the turn from (left, up, front) = (x, y, z) to how a pose stands.
 
     Left is from right to left of hips and shoulders, up as near as can be to the world's vertical,
-    so that a rest pose that looks another way is known.
+    so that a rest pose that looks another way is known. Of a skeleton that is drawn lying, as those
+    of programs with Z up are, up is the axis along which the trunk lies.
 
     Raises:
         InputError: If neither hips nor shoulders are known.
@@ -85,16 +87,29 @@ def body_axes(pose: Pose, parts: Mapping[str, int]) -> Float[Tensor, "4"]:
     for limb in ("upper_leg", "upper_arm"):
         if f"left_{limb}" in parts and f"right_{limb}" in parts:
             left += pose.positions[parts[f"left_{limb}"]] - pose.positions[parts[f"right_{limb}"]]
-    left[1] = 0.0
+    up = _up(pose, parts)
+    left = left - left.dot(up) * up
     if float(left.norm()) < 1e-6:
         raise InputError(
             "expected left and right hips or shoulders apart from each other in the rest pose, got "
             "none; give the frame of a T-pose with --rest-frame, or names with --map"
         )
     left = left / left.norm()
-    up = torch.tensor([0.0, 1.0, 0.0], dtype=left.dtype)
     matrix = torch.stack((left, up, torch.linalg.cross(left, up)), dim=-1)
     return quaternion_from_matrix(matrix)
+
+
+def _up(pose: Pose, parts: Mapping[str, int]) -> Float[Tensor, "3"]:
+    """The world's vertical; the nearest axis to the trunk where that is farther than 60 degrees."""
+    up = torch.tensor([0.0, 1.0, 0.0], dtype=pose.positions.dtype)
+    arms = [parts[f"{side}_upper_arm"] for side in SIDES if f"{side}_upper_arm" in parts]
+    if "hips" not in parts or not arms:
+        return up
+    trunk = pose.positions[arms].mean(0) - pose.positions[parts["hips"]]
+    if float(trunk.dot(up)) >= 0.5 * float(trunk.norm()):
+        return up
+    axis = int(trunk.abs().argmax())
+    return torch.eye(3, dtype=up.dtype)[axis] * trunk[axis].sign()
 
 
 def rest_turns(
@@ -106,7 +121,8 @@ def rest_turns(
         source: Rest pose and parts of the rig that moves.
         target: Rest pose and parts of the rig that is to move likewise.
     """
-    whole = multiply(body_axes(*source), conjugate(body_axes(*target)))
+    axes = body_axes(*source)
+    whole = multiply(axes, conjugate(body_axes(*target)))
     (pose_s, parts_s), (pose_t, parts_t) = source, target
     turns: dict[str, Tensor] = {}
     shared = [name for name in parts_t if name in parts_s]
@@ -122,20 +138,22 @@ def rest_turns(
             pose.positions[b] - pose.positions[a]
             for pose, (a, b) in zip((pose_s, pose_t), ends, strict=True)
         )
-        turns[name] = _lay(bone_t, bone_s, whole, limb in FLAT)
+        turns[name] = _lay(bone_t, bone_s, whole, axes, limb in FLAT)
     return turns
 
 
 def _lay(
-    bone: Float[Tensor, "3"], onto: Float[Tensor, "3"], whole: Float[Tensor, "4"], flat: bool
+    bone: Float[Tensor, "3"],
+    onto: Float[Tensor, "3"],
+    whole: Float[Tensor, "4"],
+    axes: Float[Tensor, "4"],
+    flat: bool,
 ) -> Float[Tensor, "4"]:
     """The whole turn, then the smallest that lays one bone direction onto another."""
+    up, front = rotate(axes.expand(2, 4), torch.eye(3, dtype=bone.dtype)[1:])
     turned, goal = rotate(whole, bone), onto
     if flat:
-        level = torch.tensor([1.0, 0.0, 1.0], dtype=bone.dtype)
-        turned, goal = turned * level, goal * level
+        turned, goal = (vector - vector.dot(up) * up for vector in (turned, goal))
     if min(float(turned.norm()), float(goal.norm())) < 1e-6:
         return whole
-    front = torch.tensor([0.0, 0.0, 1.0], dtype=bone.dtype)
-    up = torch.tensor([0.0, 1.0, 0.0], dtype=bone.dtype)
     return multiply(align(turned, goal, up if flat else front), whole)
