@@ -81,3 +81,6 @@ def test_mistakes_are_named() -> None:
         along_path(walker(60, speed=0.1), _circle(1.0, 1.0))
     with pytest.raises(InputError, match="two different points"):
         along_path(walker(60), torch.zeros(3, 2, dtype=torch.float64))
+    far = torch.tensor([[0.0, 0.0], [0.0, 9.0]], dtype=torch.float64)
+    with pytest.raises(InputError, match=r"at most 4\.\d m, as far as legs can stride, got 9\.0 m"):
+        along_path(walker(120), far, PathOptions(fit=True))

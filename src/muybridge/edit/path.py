@@ -36,6 +36,7 @@ __all__ = ["PathOptions", "Track", "along_path", "curve_through", "path_of"]
 SWAY = 0.5  # Hz: slower is where a walk goes, faster is how the body sways about it
 FINE = 200  # samples a segment, from which lengths of curves are measured
 SHORTEST = 0.3  # metres
+LONGEST = 1.75  # times its stride: farther, hips would have to come down by over a third of a leg
 SLOW = 0.1  # of the mean speed: a body that stands has no direction
 
 
@@ -77,12 +78,13 @@ def along_path(
         points: x and z, metres, at least two; the walk begins at the first.
         options: Length and feet.
     Raises:
-        InputError: If the clip does not travel, or the points are too few.
+        InputError: If the clip does not travel, the points are too few, or feet are to be pinned
+            farther apart than legs reach.
     """
     options = options or PathOptions()
     refuse_missing(clip)
     old, new = path_of(clip), curve_through(points)
-    scale = float(new.lengths[-1] / old.lengths[-1]) if options.fit else 1.0
+    scale = _stretch(old, new, options.feet) if options.fit else 1.0
     place, angle = _at(new, scale * old.lengths)
     turn = yaw_quaternion(angle - old.angles)
     up = clip.root * clip.root.new_tensor([0.0, 1.0, 0.0])
@@ -94,6 +96,18 @@ def along_path(
         return bent
     contacts = foot_contacts(clip) if clip.contacts is None else clip.contacts
     return replace(pin(bent, contacts), contacts=clip.contacts)
+
+
+def _stretch(old: Track, new: Track, feet: bool) -> float:
+    """How many times as long strides become so that the walk ends where the path ends."""
+    has, wanted = float(old.lengths[-1]), float(new.lengths[-1])
+    if feet and wanted > LONGEST * has:
+        raise InputError(
+            f"expected a path of at most {LONGEST * has:.1f} m, as far as legs can stride, got "
+            f"{wanted:.1f} m for a walk of {has:.1f} m; repeat the walk first with `muybridge edit "
+            "loop --times`, or leave --fit"
+        )
+    return wanted / has
 
 
 def path_of(clip: Clip) -> Track:
