@@ -33,7 +33,7 @@ def test_a_folder_becomes_an_animation(take: Path, capsys: pytest.CaptureFixture
         assert words in said
 
 
-@pytest.mark.parametrize("suffix", [".glb", ".npz"])
+@pytest.mark.parametrize("suffix", [".glb", ".npz", ".c3d"])
 def test_other_formats(take: Path, suffix: str) -> None:
     out = (take.parent / "take").with_suffix(suffix)
     capture_imu(take, out, ImuOptions(fps=30.0, stature=1.6))
@@ -46,7 +46,7 @@ def test_nothing_is_written_when_something_is_wrong(take: Path) -> None:
     with pytest.raises(InputError, match="pelvis"):
         capture_imu(take, out)
     with pytest.raises(InputError, match=r"\.bvh"):
-        capture_imu(take, take.parent / "take.c3d")
+        capture_imu(take, take.parent / "take.mp4")
     with pytest.raises(InputError, match="found no folder"):
         capture_imu(take.parent / "absent", out)
     assert not out.exists()

@@ -34,7 +34,7 @@ class ImuOptions:
     heading: Annotated[Literal["auto", "off"], _PLAIN] = "auto"
     """off: do not use magnetometers after the pose."""
     earth: Annotated[Literal["ENU", "NED", "NWU", "clip"], _PLAIN] = "ENU"
-    """Frame of the sensors' own quaternions."""
+    """Frame of the sensors' own quaternions: ENU (Z up), NED, NWU, or clip (Y up, as clips are)."""
     flip_force: Annotated[tyro.conf.FlagCreatePairsOff[bool], _PLAIN] = False
     """Accelerometers read -g at rest instead of +g."""
 
@@ -44,7 +44,7 @@ def capture_imu(folder: Path, out: Path, options: ImuOptions | None = None) -> N
 
     Args:
         folder: With a folder for each sensor, named for its part of the body.
-        out: File to write: .bvh, .glb or .npz.
+        out: File to write: .bvh, .glb, .fbx, .npz, .c3d or .trc.
         options: How the take was made.
     Raises:
         InputError: If the logs cannot be used or the file cannot be written.
@@ -54,7 +54,7 @@ def capture_imu(folder: Path, out: Path, options: ImuOptions | None = None) -> N
     from muybridge.files.convert import check_suffix, write_motion
     from muybridge.files.imu import read_imu_folder
 
-    check_suffix(out, (".bvh", ".glb", ".npz"))
+    check_suffix(out)
     given = options or ImuOptions()
     made = TakeOptions(
         pose=given.pose,

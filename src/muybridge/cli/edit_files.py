@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["In", "Ins", "Out", "read_alike", "read_one", "write_out"]
 
 In = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
-Ins = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IN IN ...")]
+Ins = Annotated[
+    tuple[Path, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="IN IN ...", help_behavior_hint="(two or more)"),
+]
 Out = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
 
 

@@ -11,10 +11,10 @@ import tyro
 
 @dataclass(frozen=True)
 class View:
-    """Open a take's folder, or a .bvh, .glb, .c3d or .trc file, in the studio."""
+    """Open a take's folder, or a .bvh, .glb, .npz, .fbx, .c3d or .trc file, in the studio."""
 
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
-    """What to look at."""
+    """A take's folder, or a motion file: joints can be dragged and keys moved."""
     port: int = 8080
     """Port of the local server."""
     browser: bool = True

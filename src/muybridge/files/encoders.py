@@ -154,7 +154,7 @@ def write_encoder_log(path: Path, log: EncoderLog) -> None:
 
 def _table(path: Path) -> tuple[list[str], Float64[np.ndarray, "t n"]]:
     """Header and numbers; NaN where a cell is empty or holds no number."""
-    lines = read_bytes(path, "encoder log").decode("utf-8-sig", errors="replace").splitlines()
+    lines = read_bytes(path, "suit log").decode("utf-8-sig", errors="replace").splitlines()
     rows = [line.split(",") for line in lines if line.strip()]
     head = [cell.strip() for cell in rows[0]]
     if len(head) < 2 or not TIME.match(head[0]):
