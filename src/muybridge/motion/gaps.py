@@ -33,7 +33,6 @@ CAUTION = 1.15  # by so much a fill that knows only time must be better than one
 ENOUGH = 0.6  # share of a marker's seen frames in which its donors must be seen as well
 LEAST_FRAMES = 12  # from which a spatial model may be learned
 LEAST_DONORS = 3
-FOLLOWED = 0.15  # metres: a donor whose distance varies more says nothing on its own
 
 
 @dataclass(frozen=True)

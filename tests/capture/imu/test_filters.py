@@ -8,11 +8,7 @@ import torch
 from torch import Tensor
 
 from muybridge.capture.imu.bias_fit import offline
-from muybridge.capture.imu.complementary import (
-    complementary,
-    complementary_euler,
-    quaternion_from_roll_pitch_yaw,
-)
+from muybridge.capture.imu.complementary import complementary, complementary_euler
 from muybridge.capture.imu.ekf import EkfNoise, ekf
 from muybridge.capture.imu.heading import with_heading
 from muybridge.capture.imu.madgwick import madgwick
@@ -22,7 +18,14 @@ from muybridge.capture.imu.start import compass
 from muybridge.capture.imu.strapdown import integrate_gyro
 from muybridge.capture.imu.vqf import vqf
 from muybridge.errors import InputError
-from muybridge.geometry.rotation import conjugate, geodesic_angle, multiply, rotate
+from muybridge.geometry.rotation import (
+    conjugate,
+    geodesic_angle,
+    matrix_from_euler,
+    multiply,
+    quaternion_from_matrix,
+    rotate,
+)
 from tests.capture.imu.arms import DEGREE, SETTLED, arm, off_deg, rough, unlike
 
 
@@ -79,7 +82,8 @@ def test_filters_equal_ahrs(sensor: int, with_mag: bool) -> None:
     peer = ahrs.filters.Complementary(**read)
     angles = complementary_euler(samples)[:, sensor]
     np.testing.assert_allclose(angles.numpy(), peer.W, atol=PARITY)
-    assert unlike(quaternion_from_roll_pitch_yaw(angles), np.asarray(peer.Q)) < PARITY
+    turns = quaternion_from_matrix(matrix_from_euler(angles.flip(-1), "zyx"))
+    assert unlike(turns, np.asarray(peer.Q)) < PARITY
     theirs = np.asarray(ahrs.filters.AngularRate(gyr=read["gyr"]).Q)
     assert unlike(integrate_gyro(samples)[:, sensor], theirs) < PARITY
 

@@ -26,7 +26,6 @@ THIN_M = 0.03  # side of the cubes whose points become one
 FEWEST = 60  # pixels; less is no person
 PART = 15  # pixels; less is no part of one
 REACH_M = 1.1  # horizontally from the middle of a person to all parts
-TALLEST_M = 2.4
 OFF_BACKGROUND_M = 0.06
 GAP_PX = 7  # unknown pixels this near the person may well be the person
 GRID_SIDE = 160  # most grid points of an outline along a side

@@ -32,7 +32,6 @@ __all__ = ["CalibrationPose", "PoseWindow", "bone_in_pose", "facing", "hinge_axe
 
 CalibrationPose = Literal["N", "T"]
 STILL = math.radians(6.0)  # rad/s: a person who stands still sways less than this
-SEARCH = 0.05  # of a second: step of the search for the stillest moment
 HALF = math.sqrt(0.5)
 _POSES: dict[CalibrationPose, dict[str, tuple[float, float, float, float]]] = {
     "T": {},

@@ -23,7 +23,7 @@ from muybridge.errors import InputError
 from muybridge.files.imu import ImuLog, Series
 from muybridge.geometry.rotation import slerp, unroll
 
-__all__ = ["Span", "at", "common_span", "rate_of", "regular"]
+__all__ = ["Span", "at", "common_span", "gaps_at", "rate_of", "regular"]
 
 Array = NDArray[np.float64]
 SAME_RATE = 0.05  # share by which the rates of one group may differ

@@ -97,18 +97,3 @@ def _textbook_yaw(
     level_y = y * roll.cos() - z * roll.sin()
     level_x = x * pitch.cos() + pitch.sin() * (y * roll.sin() + z * roll.cos())
     return torch.atan2(-level_y, level_x)
-
-
-def quaternion_from_roll_pitch_yaw(angles: Float[Tensor, "*t 3"]) -> Float[Tensor, "*t 4"]:
-    """R_z(yaw) R_y(pitch) R_x(roll) as quaternions x, y, z, w."""
-    half = 0.5 * angles
-    (cr, cp, cy), (sr, sp, sy) = half.cos().unbind(-1), half.sin().unbind(-1)
-    return torch.stack(
-        (
-            cy * cp * sr - sy * sp * cr,
-            sy * cp * sr + cy * sp * cr,
-            sy * cp * cr - cy * sp * sr,
-            cy * cp * cr + sy * sp * sr,
-        ),
-        dim=-1,
-    )

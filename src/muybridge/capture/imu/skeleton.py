@@ -18,7 +18,7 @@ from muybridge.errors import InputError
 from muybridge.motion.body import BONES
 from muybridge.motion.skeleton import Skeleton
 
-__all__ = ["BONE_OF_PART", "SOLE", "SOLE_POINTS", "bones_of", "leg_of", "skeleton_of"]
+__all__ = ["BONE_OF_PART", "SOLE", "SOLE_POINTS", "bones_of", "skeleton_of", "sole_points"]
 
 _SIDED = {
     "shoulder": "Shoulder", "upper_arm": "Arm", "lower_arm": "ForeArm", "hand": "Hand",
@@ -107,11 +107,6 @@ def skeleton_of(bones: Collection[str], stature: float) -> Skeleton:
     parents = tuple(names.index(BONES[n].parent) if BONES[n].parent else -1 for n in names)
     ends = tuple(name.endswith("_end") for name in names)
     return Skeleton(names, parents, stature * offsets, ends)
-
-
-def leg_of(skeleton: Skeleton) -> tuple[str, ...]:
-    """The feet that this skeleton has."""
-    return tuple(name for name in ("LeftFoot", "RightFoot") if name in skeleton.names)
 
 
 def sole_points(stature: float) -> Float[Tensor, "3 3"]:

@@ -22,7 +22,7 @@ from muybridge.capture.imu.vqf import VqfOptions
 from muybridge.files.imu import ImuLog
 from muybridge.geometry.rotation import conjugate, geodesic_angle, multiply
 
-__all__ = ["Tracked", "own_difference", "speeds", "track"]
+__all__ = ["Tracked", "own_difference", "pose_mean", "speeds", "track"]
 
 LONG_GAP = 0.1  # seconds: a shorter gap is bridged without harm
 HeadingSource = Literal["magnetometer", "own quaternions", "nothing"]

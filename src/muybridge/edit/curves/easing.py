@@ -47,9 +47,6 @@ class Spring:
     period: float | Float[Tensor, "*t"] = 0.0
 
 
-USUAL = Spring()
-
-
 def ease(
     part: Float[Tensor, "*t"],
     easing: Easing,
