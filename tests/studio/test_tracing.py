@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import struct
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -192,6 +194,69 @@ def test_the_server_answers_its_own_page_only(session: Path) -> None:
         assert ask(server.address, "state")["count"] == 0
     finally:
         server.close()
+
+
+def answer(address: str, request: bytes) -> bytes:
+    """The first line with which raw bytes are answered."""
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(request.replace(b"HOST", f"{host}:{port}".encode()))
+        line.shutdown(socket.SHUT_WR)
+        return line.makefile("rb").readline()
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "body"),
+    [
+        ("put", "-1", b"{}"), ("put", "two", b"{}"), ("put", "99999999999", b"{}"),
+        ("put", "20000", b"x" * 20000), ("put", "9000", b"[" * 9000), ("undo", "9", b"{}"),
+        ("put", "2", b"\xff\xfe"), ("nothing", "2", b"{}"),
+    ],
+)  # fmt: skip
+def test_broken_requests_are_refused_at_once(
+    session: Path, capfd: pytest.CaptureFixture[str], path: str, length: str, body: bytes
+) -> None:
+    server = TracingServer(open_tracing(session), 0)
+    head = f"POST /{path} HTTP/1.0\r\nHost: HOST\r\nContent-Length: {length}\r\n\r\n".encode()
+    try:
+        code = answer(server.address, head + body).split()[1]
+        assert code == (b"404" if path == "nothing" else b"400")
+        assert ask(server.address, "state")["count"] == 0
+    finally:
+        server.close()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_browser_that_turns_away_is_no_news(session: Path, capfd) -> None:
+    server = TracingServer(open_tracing(session), 0)
+    try:
+        host, port = server.address.removeprefix("http://").split(":")
+        for _ in range(5):
+            line = socket.create_connection((host, int(port)))
+            line.sendall(f"GET /picture/0/3 HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            line.close()  # at once, without goodbye
+        assert ask(server.address, "state")["count"] == 0
+    finally:
+        server.close()
+    assert capfd.readouterr().err == ""
+
+
+def test_ports_beyond_the_last_are_refused(session: Path) -> None:
+    with pytest.raises(InputError, match="expected a free port from 70000 on"):
+        TracingServer(open_tracing(session), 70000)
+
+
+def test_what_cannot_be_written_leaves_the_tracing_as_it_was(session: Path) -> None:
+    tracing = open_tracing(session)
+    tracing.put(Correction("cam01", 1, 0, "nose", 3.0, 4.0))
+    before = (session / TRACING_FILE).read_bytes()
+    shutil.rmtree(session / "keypoints")
+    (session / "keypoints").write_text("a file where a folder is needed")
+    with pytest.raises(InputError, match="expected to write"):
+        tracing.put(Correction("cam01", 2, 0, "nose", 5.0, 6.0))
+    assert (session / TRACING_FILE).read_bytes() == before
+    assert len(tracing.edits) == 1
 
 
 DRAG = """(() => {

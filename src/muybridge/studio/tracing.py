@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -202,13 +203,16 @@ class Tracing:
         old, self._edits = self._edits, kept
         try:
             self._write(place[0])
+            save_corrections(self.source.file, self.edits)
         except (InputError, OSError):
             self._edits = old
+            with suppress(InputError, OSError):
+                self._write(place[0])
             raise
 
     def _write(self, camera: str) -> None:
+        """What follows from the tracing; the tracing itself is written after it."""
         folder = self.source.keypoints
-        save_corrections(self.source.file, self.edits)
         if folder is None:
             return
         for name in self.source.cameras:  # a capture wants a file of every camera

@@ -12,9 +12,11 @@ Only pages of this server may ask: requests with another host or origin are refu
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
+from io import BufferedIOBase
 from typing import Any
 
 import cv2
@@ -28,7 +30,9 @@ from muybridge.studio.tracing import Tracing
 __all__ = ["TracingServer"]
 
 JPEG_QUALITY = 88
+CHANGES = ("put", "forget", "undo", "redo")
 LONGEST_REQUEST = 10_000  # bytes
+PATIENCE_S = 20.0  # with a browser that says no more
 TRIES = 20  # ports
 
 
@@ -118,7 +122,9 @@ def _correction(request: dict[str, Any]) -> Correction:
     kinds = {"camera": str, "frame": int, "person": int, "joint": str}
     right = all(type(request.get(name)) is kind for name, kind in kinds.items())
     places = [request.get(axis) for axis in "xy"]
-    number = all(isinstance(v, int | float) and abs(v) < 1e6 for v in places)
+    number = all(
+        isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e6 for v in places
+    )
     if not right or not (number or places == [None, None]):
         raise InputError(
             "expected camera, frame, person, joint, x and y of a traced joint, got "
@@ -130,14 +136,40 @@ def _correction(request: dict[str, Any]) -> Correction:
     )
 
 
+class _Quiet(ThreadingHTTPServer):
+    """A browser that turns away before it has its answer is nobody's news."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+def _object(stream: BufferedIOBase, length: str) -> dict[str, Any]:
+    """The JSON object of a request, of the length that was announced."""
+    number = int(length) if len(length) <= 9 and length.isdecimal() else -1
+    if not 0 <= number <= LONGEST_REQUEST:
+        raise InputError(
+            f"expected a request of 0 to {LONGEST_REQUEST} bytes, got a length of {length[:20]!r}; "
+            "ask again"
+        )
+    content = stream.read(number)
+    try:
+        request = json.loads(content or b"{}")
+    except (ValueError, RecursionError):
+        request = None
+    if len(content) < number or not isinstance(request, dict):
+        raise InputError(f"expected a JSON object, got {content[:60]!r}; ask again")
+    return request
+
+
 def _free_server(
     host: str, port: int, handler: type[BaseHTTPRequestHandler]
 ) -> ThreadingHTTPServer:
     """On the port asked for, or the next free one."""
     for number in range(port, port + TRIES) if port else (0,):
         try:
-            return ThreadingHTTPServer((host, number), handler)
-        except OSError:
+            return _Quiet((host, number), handler)
+        except (OSError, OverflowError):  # taken; beyond the last port there is
             continue
     raise InputError(
         f"expected a free port from {port} on, got none up to {port + TRIES - 1}; choose another "
@@ -147,6 +179,8 @@ def _free_server(
 
 def _handler(server: TracingServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        timeout = PATIENCE_S
+
         def do_GET(self) -> None:
             parts = self.path.split("?")[0].strip("/").split("/")
             if not self._ours():
@@ -154,21 +188,22 @@ def _handler(server: TracingServer) -> type[BaseHTTPRequestHandler]:
             try:
                 with server.lock:
                     kind, content = _answer(server, parts)
-            except (InputError, ValueError) as error:
+            except (InputError, ValueError, OSError) as error:
                 self._send(400, "text/plain; charset=utf-8", str(error).encode())
                 return
             self._send(200 if content else 404, kind, content)
 
         def do_POST(self) -> None:
-            length = int(self.headers.get("Content-Length", 0))
-            if not self._ours() or length > LONGEST_REQUEST:
+            what = self.path.strip("/")
+            if not self._ours():
+                return
+            if what not in CHANGES:
+                self._send(404, "text/plain", b"")
                 return
             try:
-                request = json.loads(self.rfile.read(length) or b"{}")
-                if not isinstance(request, dict):
-                    raise ValueError("expected an object, got something else; ask again")
+                request = _object(self.rfile, self.headers.get("Content-Length", "0"))
                 with server.lock:
-                    state = server.change(self.path.strip("/"), request)
+                    state = server.change(what, request)
             except (InputError, ValueError, OSError) as error:
                 self._send(400, "text/plain; charset=utf-8", str(error).encode())
                 return
