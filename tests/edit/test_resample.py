@@ -103,3 +103,9 @@ def test_wrong_rates_and_methods_are_named(unchecked: None) -> None:
         resample(swing(), float("nan"))
     with pytest.raises(InputError, match="'fast'"):
         resample(swing(), 30.0, "fast")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fps", [1e9, 1e300])
+def test_rates_beyond_any_use_are_refused(fps: float) -> None:
+    with pytest.raises(InputError, match="at most 10,000,000 frames"):
+        resample(random_clip(0), fps)

@@ -1,5 +1,6 @@
 """Clips of hardly any frames: every edit makes a finite clip of them or says why not."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,13 +11,14 @@ from muybridge.edit.blend import blend, blend_many
 from muybridge.edit.cut import cut
 from muybridge.edit.fill import fill
 from muybridge.edit.join import JoinOptions, join
+from muybridge.edit.keys import key_clip
 from muybridge.edit.loop import loop
 from muybridge.edit.mirror import mirror
 from muybridge.edit.path import along_path
-from muybridge.edit.pin import pin
+from muybridge.edit.pin import PinOptions, pin
 from muybridge.edit.retarget import retarget
 from muybridge.edit.smooth import SmoothOptions, smooth
-from muybridge.edit.timewarp import timewarp_blend, warped_to
+from muybridge.edit.timewarp import WarpOptions, timewarp_blend, warped_to
 from muybridge.errors import InputError
 from muybridge.geometry.rotation import geodesic_angle
 from muybridge.motion.clip import Clip
@@ -65,3 +67,20 @@ def test_a_mirror_stands_in_the_first_known_frame() -> None:
     twice = mirror(mirror(holed))
     assert float(geodesic_angle(twice.rotations, clip.rotations).max()) < 1e-7
     assert torch.allclose(twice.root, holed.root, equal_nan=True, atol=1e-12)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, -1.0])
+def test_numbers_that_are_no_length_are_refused(wrong: float) -> None:
+    a, weights = walker(8), torch.tensor([1.0, wrong])
+    calls: dict[str, Callable[[], object]] = {
+        "join": lambda: join([a, a], JoinOptions("blend", wrong)),
+        "blend_many": lambda: blend_many([a, a], weights),
+        "timewarp": lambda: timewarp_blend(a, a, 0.5, WarpOptions(window=wrong)),
+        "timing": lambda: warped_to(a, a, WarpOptions(window=wrong)),
+        "pin": lambda: pin(a, options=PinOptions(ease=wrong)),
+        "keys": lambda: key_clip(a, wrong),
+        "angle": lambda: key_clip(a, 0.002, wrong),
+    }
+    for call in calls.values():
+        with pytest.raises(InputError, match=r"^expected "):
+            call()

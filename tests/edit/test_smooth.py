@@ -84,7 +84,7 @@ def test_a_few_frames_are_enough() -> None:
             assert bool(forward_clip(out).positions.isfinite().all())
 
 
-@pytest.mark.parametrize("cutoff", [0.0, -1.0, 30.0, np.nan])
+@pytest.mark.parametrize("cutoff", [0.0, -1.0, 1e-300, 0.02, 30.0, np.nan])
 def test_a_cutoff_lies_below_half_the_frame_rate(cutoff: float) -> None:
-    with pytest.raises(InputError, match="cut-off between 0 and half"):
+    with pytest.raises(InputError, match=r"cut-off from .* to half"):
         smooth(walker(10), SmoothOptions(cutoff=float(cutoff)))

@@ -474,3 +474,10 @@ def test_a_long_file_costs_less_than_three_times_its_size(tmp_path: Path) -> Non
     size = path.stat().st_size / 1024
     for kilobytes in map(int, done.stdout.split()):
         assert 0.5 * size < kilobytes < 3.0 * size
+
+
+@pytest.mark.parametrize("fps", [1e-7, 1e6, 1e9])
+def test_rates_that_no_reader_takes_are_not_written(tmp_path: Path, fps: float) -> None:
+    with pytest.raises(InputError, match="frames a second for BVH"):
+        write_bvh(tmp_path / "a.bvh", replace(random_clip(0), fps=fps))
+    assert list(tmp_path.iterdir()) == []

@@ -299,3 +299,11 @@ def test_gaps_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="1 of 5 frames"):
         write_glb(tmp_path / "a.glb", clip)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_beyond_float32_are_refused(tmp_path: Path) -> None:
+    clip = random_clip(3, frames=5)
+    far = replace(clip, root=clip.root + 1e200)
+    with pytest.raises(InputError, match="below 3e38"):
+        write_glb(tmp_path / "far.glb", far)
+    assert not list(tmp_path.iterdir())

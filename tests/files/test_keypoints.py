@@ -147,6 +147,12 @@ def test_coco_scores_are_kept(tmp_path: Path) -> None:
     assert not bool(found.seen[:, :, :, 3].any())
 
 
+def test_hidden_files_of_a_killed_program_are_no_cameras(tmp_path: Path) -> None:
+    (tmp_path / "cam1.json").write_text(json.dumps(_coco_entries(17, 0.75)))
+    (tmp_path / ".cam1.unfinished-x.json").write_text("[{")
+    assert read_coco(tmp_path, 60.0).cameras == ("cam1",)
+
+
 @pytest.mark.parametrize(("flag", "confidence"), [(2.0, 1.0), (1.0, 0.5)])
 def test_coco_visibility_becomes_confidence(tmp_path: Path, flag: float, confidence: float) -> None:
     entries = _coco_entries(17, flag)

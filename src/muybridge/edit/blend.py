@@ -180,6 +180,11 @@ def transition(first: Clip, second: Clip, seconds: float = 0.3) -> Clip:
     return concatenate(begun, tail.frames(1, len(tail)))
 
 
+def _usable(weights: Float[Tensor, "c"]) -> bool:
+    """True if they are finite, none is negative and one is positive."""
+    return bool((weights >= 0.0).all() and weights.isfinite().all() and weights.sum() > 0.0)
+
+
 def blend_many(clips: Sequence[Clip], weights: Float[Tensor, "c"]) -> Clip:
     """The weighted mean of several clips of equal length: a point of a blend space.
 

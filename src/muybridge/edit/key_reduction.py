@@ -17,7 +17,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import radians
+from math import inf, radians
 from typing import NamedTuple
 
 import numpy as np
@@ -138,7 +138,8 @@ def _check(clip: Clip, error: float, angle: float, way: Way) -> None:
         raise InputError(f"expected the way smooth or linear, got {way!r}; choose one")
     if not (0.0 < error < inf and 0.0 < angle < inf):
         raise InputError(
-            f"expected finite limits above 0, got {error:g} m and {angle:g} rad; give what may be lost"
+            f"expected finite limits above 0, got {error:g} m and {angle:g} rad; give what may be "
+            "lost"
         )
     parts = (clip.rotations, clip.root, clip.local_translations())
     lost = torch.stack([~torch.isfinite(part).flatten(1).all(1) for part in parts]).any(0)

@@ -41,6 +41,7 @@ from muybridge.motion.kinematics import Pose, forward, forward_clip
 
 __all__ = ["PinOptions", "fade_out", "pin"]
 
+LONGEST_EASE_S = 60.0
 BENT = 0.995  # of a leg's length: beyond it a knee moves far for little, so the hips come down
 
 
@@ -59,8 +60,10 @@ class PinOptions:
     hips: bool = True
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.ease) and self.ease >= 0.0):
-            raise InputError(f"expected an ease of 0 s or more, got {self.ease:g}; 0.2 is usual")
+        if not 0.0 <= self.ease <= LONGEST_EASE_S:
+            raise InputError(
+                f"expected an ease of 0 to {LONGEST_EASE_S:g} s, got {self.ease:g}; 0.2 is usual"
+            )
 
 
 class _Aim(NamedTuple):

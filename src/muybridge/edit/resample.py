@@ -35,6 +35,7 @@ Method = Literal["stepped", "slerp", "squad", "cubic"]
 """stepped: hold the last frame; slerp: straight between frames; squad: smooth velocities (C1);
 cubic: smooth accelerations (C2)."""
 
+MOST_FRAMES = 10_000_000  # a day at 120 a second
 GRID = 1e-6  # part of a frame by which the end of the new grid may miss the end of the old
 Curve = Callable[[Tensor], Tensor]
 
@@ -60,6 +61,11 @@ def resample(clip: Clip, fps: float, method: Method = "slerp") -> Clip:
         )
     if not 0.0 < fps < float("inf"):
         raise InputError(f"expected a positive frame rate, got {fps}; give frames a second")
+    if len(clip) * fps / clip.fps > MOST_FRAMES:
+        raise InputError(
+            f"expected a rate that makes at most {MOST_FRAMES:,} frames, got {fps:g} a second for "
+            f"{clip.duration:g} s; choose a lower one"
+        )
     count = int((len(clip) - 1) * fps / clip.fps + GRID) + 1 if len(clip) else 0
     frames = on_frames(torch.arange(count, dtype=torch.float64) * (clip.fps / fps))
     return replace(at_frames(clip, frames.clamp_max(float(len(clip) - 1)), method), fps=fps,

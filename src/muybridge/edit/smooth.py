@@ -40,6 +40,7 @@ __all__ = ["Method", "SmoothOptions", "smooth", "smoothed"]
 Method = Literal["butterworth", "gaussian", "savgol"]
 ORDER = 2  # of the Butterworth filter; run twice it is of order four
 DEGREE = 3  # of the Savitzky-Golay polynomials
+LONGEST = 2000.0  # frames of the slowest period: beyond it filters take for ever, or are singular
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def smooth(clip: Clip, options: SmoothOptions | None = None) -> Clip:
         clip: Complete; its contacts and flags are kept.
         options: Filter and frequency.
     Raises:
-        InputError: If poses are missing, or the cut-off is not between 0 and half the frame rate.
+        InputError: If poses are missing, or the cut-off is not between a 2000th and half of the
+            frame rate.
     """
     options = options or SmoothOptions()
     refuse_missing(clip)
@@ -95,9 +97,10 @@ def smoothed(
         fps: Samples a second.
         options: Filter and frequency.
     """
-    if not 0.0 < options.cutoff < fps / 2.0:
+    if not fps / LONGEST <= options.cutoff < fps / 2.0:
         raise InputError(
-            f"expected a cut-off between 0 and half the frame rate ({fps / 2.0:g} Hz), got "
+            f"expected a cut-off from {fps / LONGEST:g} Hz to half the frame rate "
+            f"({fps / 2.0:g} Hz), got "
             f"{options.cutoff:g} Hz; 6 Hz is usual for walking"
         )
     flat = values.detach().double().flatten(1).numpy()

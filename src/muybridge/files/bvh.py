@@ -180,6 +180,10 @@ def write_bvh_file(path: Path, file: BvhFile, *, decimals: int = 6) -> None:
         file: Made by `read_bvh` or `bvh_from_clip`.
         decimals: Of every number; six are 5e-7 degrees.
     """
+    if not 1e-6 < file.fps < 1e6:
+        raise InputError(
+            f"expected 1e-6 to 1e6 frames a second for BVH, got {file.fps:g}; correct the rate"
+        )
     if file.offsets == "add" or not set(POSITIONS) <= set(file.channels[0]):
         file = bvh_from_clip(file.clip, file.unit, like=file)
     scaled = file.skeleton.offsets / METRES[file.unit]

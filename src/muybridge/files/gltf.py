@@ -61,7 +61,13 @@ class _Buffer:
         self, values: NDArray[Any], kind: str, target: int | None = None, bounds: bool = False
     ) -> int:
         """Append an array of items; returns its accessor's index. Every view starts at 4 bytes."""
-        data = np.ascontiguousarray(values, dtype=f"<{kind}")
+        with np.errstate(over="ignore"):
+            data = np.ascontiguousarray(values, dtype=f"<{kind}")
+        if not np.isfinite(data).all():
+            raise InputError(
+                "expected numbers below 3e38, the most that glTF can hold, got greater ones; "
+                "correct the positions of the clip"
+            )
         content = data.tobytes()
         view = {"buffer": 0, "byteOffset": self.length, "byteLength": len(content)}
         self.views.append(view | ({} if target is None else {"target": target}))

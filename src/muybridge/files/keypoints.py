@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -67,7 +67,7 @@ def read_keypoints_folder(folder: Path, fps: float | None) -> Keypoints:
     """
     if not folder.is_dir():
         raise InputError(f"expected a folder of detections, found none at {folder}; check the path")
-    if any(next(path.glob("*.json"), None) for path in folder.iterdir() if path.is_dir()):
+    if any(next(_visible(path), None) for path in folder.iterdir() if path.is_dir()):
         return read_openpose(folder, fps)
     return _keypoints(_views(_camera_files(folder), read_frame_list), fps)
 
@@ -123,7 +123,7 @@ def _read_lists(places: Places, fps: float | None, counts: tuple[int, ...]) -> K
 
 def _camera_folders(folder: Path) -> dict[str, Path]:
     inside = sorted(folder.iterdir()) if folder.is_dir() else ()
-    found = [path for path in inside if path.is_dir() and next(path.glob("*.json"), None)]
+    found = [path for path in inside if path.is_dir() and next(_visible(path), None)]
     if not found:
         raise InputError(
             f"expected a folder of JSON files for each camera in {folder}, got none; "
@@ -132,8 +132,13 @@ def _camera_folders(folder: Path) -> dict[str, Path]:
     return _by_camera({path: path.name for path in found})
 
 
+def _visible(folder: Path) -> Iterator[Path]:
+    """The JSON files of a folder; hidden ones are what programs that were killed have left."""
+    return (path for path in folder.glob("*.json") if not path.name.startswith("."))
+
+
 def _camera_files(folder: Path) -> dict[str, Path]:
-    files = sorted(path for path in folder.glob("*.json") if path.name != CORRECTIONS_FILE)
+    files = sorted(path for path in _visible(folder) if path.name != CORRECTIONS_FILE)
     if not files:
         raise InputError(
             f"expected JSON files of detections in {folder}, got none; put in one folder per "
