@@ -41,7 +41,7 @@ def complementary(
     tilt_time: float = 3.0,
     heading_time: float = 9.0,
 ) -> Float[Tensor, "t s 4"]:
-    """Orientations of all sensors.
+    """Orientations of all sensors: unit quaternions, earth (ENU, Z up) from sensor.
 
     Args:
         samples: Without `mag` the heading is the gyroscope's.

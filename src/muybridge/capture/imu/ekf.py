@@ -65,7 +65,7 @@ def ekf(
     noise: EkfNoise | None = None,
     field: Float[Tensor, "3"] | None = None,
 ) -> Float[Tensor, "t s 4"]:
-    """Orientations of all sensors.
+    """Orientations of all sensors: unit quaternions, earth (ENU, Z up) from sensor.
 
     Args:
         samples: Without `mag` the heading is the gyroscope's.

@@ -76,7 +76,7 @@ class Heading(NamedTuple):
 def turned(
     orientations: Float[Tensor, "t s 4"], angle: Float[Tensor, "*#t s"]
 ) -> Float[Tensor, "t s 4"]:
-    """Orientations turned about up."""
+    """Orientations (earth from sensor) turned about the earth's Z by an angle, radians."""
     half = (0.5 * angle).expand(orientations.shape[:2])
     zero = torch.zeros_like(half)
     return multiply(torch.stack((zero, zero, half.sin(), half.cos()), dim=-1), orientations)

@@ -44,7 +44,7 @@ def madgwick(
     beta: float | None = None,
     field_axis: Literal["x", "y"] = "y",
 ) -> Float[Tensor, "t s 4"]:
-    """Orientations of all sensors.
+    """Orientations of all sensors: unit quaternions, earth (ENU, Z up) from sensor.
 
     Args:
         samples: Without `mag` the heading is the gyroscope's.

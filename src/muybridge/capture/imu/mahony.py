@@ -44,7 +44,7 @@ def mahony(
     proportional: float = 1.0,
     integral: float | None = None,
 ) -> Float[Tensor, "t s 4"]:
-    """Orientations of all sensors.
+    """Orientations of all sensors: unit quaternions, earth (ENU, Z up) from sensor.
 
     Args:
         samples: Without `mag` the heading is the gyroscope's.

@@ -25,7 +25,12 @@ def level(acc: Float[Tensor, "*s 3"]) -> Float[Tensor, "*s 4"]:
 
 
 def compass(acc: Float[Tensor, "*s 3"], mag: Float[Tensor, "*s 3"]) -> Float[Tensor, "*s 4"]:
-    """The orientation in which the force points up and the field's level part north."""
+    """The orientation, earth (ENU) from sensor, with the force up and the field's level part north.
+
+    Args:
+        acc: Specific force in the sensor's frame, any unit.
+        mag: Magnetic field in the sensor's frame, any unit.
+    """
     up = torch.nn.functional.normalize(acc.double(), dim=-1)
     east = torch.nn.functional.normalize(torch.linalg.cross(mag.double(), up), dim=-1)
     rows = torch.stack((east, torch.linalg.cross(up, east), up), dim=-2)

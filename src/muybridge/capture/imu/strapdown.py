@@ -46,7 +46,7 @@ class Path3d(NamedTuple):
 def integrate_gyro(
     samples: ImuSamples, start: Float[Tensor, "s 4"] | None = None, *, smooth: bool = False
 ) -> Float[Tensor, "t s 4"]:
-    """Orientation from the gyroscope alone.
+    """Orientation from the gyroscope alone: unit quaternions, earth from sensor.
 
     Args:
         samples: Only the gyroscope is read.
@@ -115,5 +115,12 @@ def strapdown(
     velocity: Float[Tensor, "s 3"] | None = None,
     position: Float[Tensor, "s 3"] | None = None,
 ) -> Path3d:
-    """Orientation and path from a known start by integration alone."""
+    """Orientation and path from a known start by integration alone.
+
+    Args:
+        samples: Gyroscope and accelerometer are read.
+        start: First orientation, earth from sensor.
+        velocity: At the first sample, earth, metres/second; zero when None.
+        position: At the first sample, earth, metres; the origin when None.
+    """
     return integrate_path(samples, integrate_gyro(samples, start, smooth=True), velocity, position)
