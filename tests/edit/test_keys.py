@@ -194,6 +194,7 @@ def test_mistakes_are_named(unchecked: None) -> None:
         (lambda: evaluate(KEYED, torch.tensor([0.0, 1.0, 1.5])), "evenly spaced"),
         (lambda: uniform_keys(CLIP, 0), "at least one frame"),
         (lambda: key_clip(CLIP, -1.0), "limits above 0"),
+        (lambda: key_clip(CLIP, 1e-300), "limits above 0"),
         (lambda: key_clip(CLIP, way="stepped"), "smooth or linear"),
         (lambda: replace(KEYED, rotations=KEYED.rotations[:2]), "one track a joint"),
         (lambda: replace(KEYED, frames=0), "at least one frame"),

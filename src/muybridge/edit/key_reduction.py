@@ -41,6 +41,7 @@ __all__ = ["Reduction", "key_clip", "reduction", "uniform_keys"]
 LENGTHS = (*range(1, 17), 18, 21, 24, 28, 32, 37, 43, 49, 56, 64, 74, 85, 98, 112, 128)  # frames
 SAMPLES = 16  # frames at which a longer segment is compared
 FACTORS = (1.6, 1.3, 1.1, 0.9, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02)  # tried in this order
+FINEST = 1e-6  # metres or radians: less is not reached before every frame is a key
 REPAIRS = 12  # rounds in which keys are added where the error is too large
 NEAR = 4  # frames on either side that a key mends
 STILL = 1e-9  # radians or metres by which a track that does not move may move
@@ -136,10 +137,10 @@ def uniform_keys(clip: Clip, step: int, way: Way = "smooth") -> KeyedClip:
 def _check(clip: Clip, error: float, angle: float, way: Way) -> None:
     if way not in ("smooth", "linear"):
         raise InputError(f"expected the way smooth or linear, got {way!r}; choose one")
-    if not (0.0 < error < inf and 0.0 < angle < inf):
+    if not (FINEST <= error < inf and FINEST <= angle < inf):
         raise InputError(
-            f"expected finite limits above 0, got {error:g} m and {angle:g} rad; give what may be "
-            "lost"
+            f"expected finite limits above 0, {FINEST:g} m and rad at least, got {error:g} m and "
+            f"{angle:g} rad; give what may be lost"
         )
     parts = (clip.rotations, clip.root, clip.local_translations())
     lost = torch.stack([~torch.isfinite(part).flatten(1).all(1) for part in parts]).any(0)
