@@ -7,6 +7,7 @@ import torch
 
 from muybridge.cli.main import main
 from muybridge.files.bvh import read_bvh, write_bvh
+from muybridge.files.clip import load_clip
 from muybridge.files.gltf import read_glb
 from muybridge.files.trc import read_trc
 from muybridge.motion.kinematics import forward_clip
@@ -33,6 +34,21 @@ def test_a_clip_becomes_the_places_of_its_joints(tmp_path: Path) -> None:
     main(["convert", str(tmp_path / "a.bvh"), str(tmp_path / "a.trc")])
     found = read_trc(tmp_path / "a.trc").select(clip.skeleton.names).points_world
     torch.testing.assert_close(found, forward_clip(clip).positions, atol=1e-4, rtol=0.0)
+
+
+def test_a_body_of_a_program_with_z_up_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = random_clip(7, frames=4)
+    write_bvh(tmp_path / "lying.bvh", clip)
+    source, target = str(tmp_path / "lying.bvh"), str(tmp_path / "up.npz")
+    main(["convert", source, target, "--up", "z"])
+    found = load_clip(tmp_path / "up.npz")
+    order = [found.skeleton.index(name) for name in clip.skeleton.names]
+    places = forward_clip(found).positions[:, order]
+    wanted = forward_clip(clip).positions[..., [1, 2, 0]]
+    torch.testing.assert_close(places, wanted, atol=1e-4, rtol=0.0)
+    assert "states it" in _said([target, source, "--up", "z"], capsys)
 
 
 def _said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

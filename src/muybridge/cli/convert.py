@@ -26,6 +26,9 @@ class Convert:
     """File to write; its ending says the format."""
     unit: Literal["auto", "cm", "m", "inch", "cmu"] = "auto"
     """Unit of a BVH file, which states none; auto guesses by the size of the body and writes cm."""
+    up: Literal["y", "z"] = "y"
+    """Axis that is up in a BVH file that is read, which states none: z where bodies lie. Files are
+    written with y up."""
     interpolation: Literal["step", "linear", "cubicspline"] | None = None
     """Between the frames of a .glb file; linear when absent."""
 
@@ -35,5 +38,5 @@ class Convert:
         from muybridge.files.convert import convert
 
         interpolation = MODES[self.interpolation] if self.interpolation else None
-        convert(self.source, self.target, self.unit, interpolation)
+        convert(self.source, self.target, self.unit, interpolation, self.up)
         say(f"wrote {self.target}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from muybridge.errors import InputError
 from muybridge.files.bvh import Unit, UnitChoice, read_bvh, write_bvh
@@ -18,13 +20,17 @@ from muybridge.motion.markers import Markers
 
 __all__ = [
     "SUFFIXES",
+    "Up",
     "check_suffix",
     "convert",
     "markers_from_clip",
     "read_clip",
     "read_motion",
     "write_motion",
+    "y_up_from_z_up",
 ]
+
+Up = Literal["y", "z"]
 
 SUFFIXES = (".bvh", ".glb", ".fbx", ".npz", ".c3d", ".trc")
 POINTS = (".c3d", ".trc")  # hold points only; the others hold clips
@@ -35,6 +41,7 @@ def convert(
     target: Path,
     unit: UnitChoice = "auto",
     interpolation: Interpolation | None = None,
+    up: Up = "y",
 ) -> None:
     """Write the motion of one file as another.
 
@@ -47,6 +54,7 @@ def convert(
         unit: Unit of BVH files read or written; they do not state theirs. "auto" guesses what is
             read by the size of the body and writes centimetres.
         interpolation: Between the frames of a .glb file; LINEAR where nothing is said.
+        up: What is up in a BVH file that is read; they do not state it. Written is Y up.
     Raises:
         InputError: If a suffix is unknown, the source is damaged, or the way does not exist.
     """
@@ -62,8 +70,28 @@ def convert(
             f"expected --interpolation with a .glb file to write, got {target.name}, which has "
             "frames only; leave it away"
         )
+    if up != "y" and source.suffix.lower() != ".bvh":
+        raise InputError(
+            f"expected --up with a BVH file to read, got {source.name}, which states it; "
+            "leave it away"
+        )
     motion = read_motion(source, unit)
+    if up == "z" and isinstance(motion, Clip):
+        motion = y_up_from_z_up(motion)
     write_motion(target, motion, "cm" if unit == "auto" else unit, interpolation or "LINEAR")
+
+
+def y_up_from_z_up(clip: Clip) -> Clip:
+    """The clip of a world with Z up in one with Y up, skeleton and all: (x, y, z) -> (y, z, x)."""
+    turn = [1, 2, 0]
+    moved = None if clip.translations is None else clip.translations[..., turn]
+    return replace(
+        clip,
+        skeleton=replace(clip.skeleton, offsets=clip.skeleton.offsets[:, turn]),
+        rotations=clip.rotations[..., [*turn, 3]],  # a conjugation turns the axis of a rotation
+        root=clip.root[:, turn],
+        translations=moved,
+    )
 
 
 def read_motion(path: Path, unit: UnitChoice = "auto") -> Clip | Markers:
