@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from muybridge.edit.fade import fade
 from muybridge.edit.inertialize import Offset, offset_at_switch, state_at
 from muybridge.edit.sequence import concatenate, posed
 from muybridge.errors import InputError
@@ -137,12 +138,10 @@ def _fading(
     offset: Offset, x: Float[Tensor, "t"], window: float
 ) -> tuple[Float[Tensor, "t j 3"], Float[Tensor, "t j 3"]]:
     """The offset over its window, x from 0 to 1: value and slope at 0, nothing left at 1."""
-    x = x.clamp(max=1.0)[:, None, None]
-    value = 1.0 + x**3 * (-10.0 + x * (15.0 - 6.0 * x))
-    slope = window * (x + x**3 * (-6.0 + x * (8.0 - 3.0 * x)))
+    value, slope = fade(x[:, None, None])
     return (
-        value * offset.rotvecs + slope * offset.rotvec_rates,
-        value * offset.places + slope * offset.speeds,
+        value * offset.rotvecs + window * slope * offset.rotvec_rates,
+        value * offset.places + window * slope * offset.speeds,
     )
 
 

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from torch import Tensor
 
+from muybridge.edit.fade import fade
 from muybridge.edit.feet import Foot, feet, foot_contacts
 from muybridge.edit.sequence import posed
 from muybridge.errors import InputError
@@ -231,10 +232,8 @@ def fade_out(
         slope = (
             steps[(here - 1).clamp(min=0)] if sign > 0 else -steps[here.clamp(max=len(steps) - 1)]
         )
-        x = (((frame - place) * sign).to(values.dtype) / width).clamp(max=1.0)[:, None]
-        value = 1.0 + x**3 * (-10.0 + x * (15.0 - 6.0 * x))
-        rise = width[:, None] * (x + x**3 * (-6.0 + x * (8.0 - 3.0 * x)))
-        faded = faded + value * values[here] + rise * slope
+        value, rise = fade((((frame - place) * sign).to(values.dtype) / width)[:, None])
+        faded = faded + value * values[here] + width[:, None] * rise * slope
     return torch.where(known[:, None], values, faded)
 
 
