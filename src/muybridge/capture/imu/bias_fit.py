@@ -162,8 +162,10 @@ def _fit(
     weight = rest.double().sum(0) / samples.rate / (options.rest * DEGREE) ** 2
     shown = (calm * rest.unsqueeze(-1)).sum(0) / rest.double().sum(0).clamp(min=1.0)[:, None]
     normal = torch.diag(prior).expand(sensors, 5, 5)
+    window = max(1, round(options.window * samples.rate))
+    windows = _windows(len(samples), min(len(samples), window))
     for _ in range(options.rounds):
-        jacobian, residual = _linear(samples, bias, start, options)
+        jacobian, residual = _linear(samples, bias, start, windows)
         flat = jacobian.permute(1, 0, 2, 3).flatten(1, 2)
         off = residual.permute(1, 0, 2).flatten(1)
         noise = (CAUTION * off.square().mean(1).sqrt()).clamp(min=options.acceleration)
@@ -180,28 +182,40 @@ def _fit(
     return bias, spread.sqrt()
 
 
+def _windows(count: int, window: int) -> Float[Tensor, "w t"]:
+    """What each sample counts in the mean of each window; windows overlap by half."""
+    first = torch.arange(0, count - window + 1, max(1, window // 2)).unsqueeze(1)
+    place = torch.arange(count)
+    return ((place >= first) & (place < first + window)).double() / window
+
+
 def _linear(
     samples: ImuSamples,
     bias: Float[Tensor, "s 3"],
     start: Float[Tensor, "s 4"],
-    options: BiasOptions,
+    windows: Float[Tensor, "w t"],
 ) -> tuple[Float[Tensor, "w s 2 5"], Float[Tensor, "w s 2"]]:
     """Level part of the windows' mean forces, and its derivative by tilt and bias."""
-    turned = integrate_gyro(replace(samples, gyro=samples.gyro - bias), start)
-    axes = matrix_from_quaternion(turned)
-    force = (axes * samples.acc.unsqueeze(-2)).sum(-1)
-    x, y, z = force[..., None].unbind(-2)
-    lean = axes.cumsum(0) / samples.rate  # -dtheta/db
-    first, second, third = lean.unbind(-2)
-    # the level rows of [R a]x, written out
-    by_bias = torch.stack((y * third - z * second, z * first - x * third), dim=-2)
-    zero = torch.zeros_like(x)
-    by_tilt = torch.stack((torch.cat((zero, z), dim=-1), torch.cat((-z, zero), dim=-1)), dim=-2)
-    slope = torch.cat((by_tilt, by_bias), dim=-1)
-    window = min(len(samples), max(1, round(options.window * samples.rate)))
 
     def means(values: Tensor) -> Tensor:
-        sums = torch.cat((torch.zeros_like(values[:1]), values.cumsum(0)))
-        return ((sums[window:] - sums[:-window]) / window)[:: max(1, window // 2)]
+        return (windows @ values.flatten(1)).unflatten(1, values.shape[1:])
 
-    return means(slope), means(force[..., :2])
+    turned = integrate_gyro(replace(samples, gyro=samples.gyro - bias), start)
+    axes = matrix_from_quaternion(turned)
+    force = (axes @ samples.acc.unsqueeze(-1))[..., 0]
+    x, y, z = force.unsqueeze(-1).unbind(-2)
+    first, second, third = axes.cumsum_(0).unbind(-2)  # rows of -dtheta/db, times the rate
+    # the level rows of [R a]x, written out; few new arrays, as they cost more than arithmetic
+    by_bias = torch.stack(
+        (
+            means((y * third).addcmul_(z, second, value=-1.0)),
+            means((z * first).addcmul_(x, third, value=-1.0)),
+        ),
+        dim=-2,
+    ).div_(samples.rate)
+    level_force, upward = means(force).split((2, 1), dim=-1)
+    zero = torch.zeros_like(upward)
+    by_tilt = torch.stack(
+        (torch.cat((zero, upward), dim=-1), torch.cat((-upward, zero), dim=-1)), dim=-2
+    )
+    return torch.cat((by_tilt, by_bias), dim=-1), level_force
