@@ -29,6 +29,18 @@ def test_maps_equal_scipy() -> None:
     assert float(rot.geodesic_angle(rot.quaternion_from_matrix(matrix), q).max()) < 1e-7
 
 
+def test_the_nearest_rotation_is_that_of_scipys_alignment() -> None:
+    generator = torch.Generator().manual_seed(0)
+    source, target = torch.randn(2, 20, 5, 3, generator=generator, dtype=torch.float64)
+    found = rot.nearest_rotation(target.mT @ source)
+    for a, b, ours in zip(source, target, found, strict=True):
+        theirs = torch.tensor(Rotation.align_vectors(b.numpy(), a.numpy())[0].as_matrix())
+        torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
+    assert bool((torch.linalg.det(found) > 0.0).all())
+    turned = rot.matrix_from_quaternion(_random_quaternions(2))
+    torch.testing.assert_close(rot.nearest_rotation(3.0 * turned), turned, atol=1e-14, rtol=0)
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_euler_equals_scipy_capitals_and_returns(order: str) -> None:
     q = _random_quaternions(1)

@@ -18,6 +18,7 @@ from muybridge.geometry.rotation import (
     identity_quaternion,
     matrix_from_quaternion,
     multiply,
+    nearest_rotation,
     quaternion_from_matrix,
     quaternion_from_rotvec,
     rotate,
@@ -101,10 +102,7 @@ def _limb(
 def _kabsch(local: Float[Tensor, "n 3"], world: Float[Tensor, "t n 3"]) -> Float[Tensor, "t 4"]:
     """Orientations that carry a rigid set of points onto its places in each frame."""
     a, b = local - local.mean(0), world - world.mean(1, keepdim=True)
-    u, _, vt = torch.linalg.svd(b.mT @ a)
-    flip = torch.ones_like(b[:, 0])
-    flip[:, 2] = torch.sign(torch.linalg.det(u) * torch.linalg.det(vt))
-    return quaternion_from_matrix(u @ torch.diag_embed(flip) @ vt)
+    return quaternion_from_matrix(nearest_rotation(b.mT @ a))
 
 
 def first_pose(body: Body, points: Float[Tensor, "t m 3"], calm: int = 0) -> State:

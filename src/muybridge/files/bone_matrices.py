@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from muybridge.errors import InputError
-from muybridge.geometry.rotation import quaternion_from_matrix, unroll
+from muybridge.geometry.rotation import nearest_rotation, quaternion_from_matrix, unroll
 from muybridge.motion.clip import Clip
 from muybridge.motion.skeleton import Skeleton
 
@@ -87,5 +86,5 @@ def _rotations(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
     skew = np.abs(unit.swapaxes(-1, -2) @ unit - np.eye(3)).max()
     if skew < 1e-5 and (np.linalg.det(unit) > 0.0).all():
         return unit
-    nearest: NDArray[np.float64] = roma.special_procrustes(torch.from_numpy(unit)).numpy()
+    nearest: NDArray[np.float64] = nearest_rotation(torch.from_numpy(unit)).numpy()
     return nearest

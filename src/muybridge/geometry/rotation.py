@@ -27,6 +27,7 @@ __all__ = [
     "matrix_from_rotvec",
     "matrix_from_six",
     "multiply",
+    "nearest_rotation",
     "quaternion_from_matrix",
     "quaternion_from_rotvec",
     "rotate",
@@ -56,6 +57,20 @@ def quaternion_from_matrix(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b
     """Unit quaternion (x, y, z, w) of a rotation matrix; the sign is arbitrary."""
     quaternion: Tensor = roma.rotmat_to_unitquat(matrix)
     return quaternion
+
+
+def nearest_rotation(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
+    """The rotation matrix nearest to any 3 x 3 matrix: the least sum of squared differences.
+
+    Of the sum of target source^T over centred points it is the rotation that takes the sources
+    nearest to the targets.
+
+    References:
+        Kabsch, A solution for the best rotation to relate two sets of vectors, Acta Cryst. A32,
+        1976.
+    """
+    nearest: Tensor = roma.special_procrustes(matrix)
+    return nearest
 
 
 def matrix_from_rotvec(rotvec: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:

@@ -26,6 +26,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from muybridge.geometry.rotation import nearest_rotation
+
 __all__ = ["Prediction", "follow", "local", "low_rank", "rigid", "spread"]
 
 FLOOR = 0.003  # metres: distances that vary less are as good as rigid
@@ -87,10 +89,7 @@ def follow(
 
 def _turns(arms: Float[Tensor, "t n 3"], shape: Float[Tensor, "n 3"]) -> Float[Tensor, "t 3 3"]:
     """Rotations that carry a weighted, centred shape onto centred points."""
-    u, _, vt = torch.linalg.svd(arms.mT @ shape)
-    flip = torch.ones_like(arms[:, 0])
-    flip[:, 2] = torch.sign(torch.linalg.det(u) * torch.linalg.det(vt))
-    return (u * flip.unsqueeze(1)) @ vt
+    return nearest_rotation(arms.mT @ shape)
 
 
 def rigid(

@@ -9,7 +9,6 @@ T frames, J joints. World frame: metres.
 
 from __future__ import annotations
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,6 +16,7 @@ from torch import Tensor
 from muybridge.geometry.rotation import (
     identity_quaternion,
     multiply,
+    nearest_rotation,
     quaternion_from_matrix,
     rotate,
     shortest_arc,
@@ -65,7 +65,7 @@ def _orientation(
         product = torch.einsum("tcx,cy->txy", arms.masked_fill(broken[:, None, None], 0.0), rest)
         eye = torch.eye(3, dtype=rest.dtype).expand_as(product)
         product = torch.where(broken[:, None, None], eye, product)
-        fitted = quaternion_from_matrix(roma.special_procrustes(product))
+        fitted = quaternion_from_matrix(nearest_rotation(product))
         return torch.where(broken[:, None], torch.nan, fitted)
     longest = int(rest.norm(dim=-1).argmax())
     laid = rotate(above, rest[longest].expand(len(above), 3))

@@ -24,6 +24,7 @@ from muybridge.geometry.rotation import (
 )
 from muybridge.motion.clip import Clip
 from muybridge.motion.contacts import detect, settled
+from muybridge.motion.facing import yaw_quaternion
 from muybridge.motion.kinematics import forward
 from muybridge.motion.skeleton import Skeleton
 
@@ -94,9 +95,7 @@ def _carrier(turned: Mapping[str, Float[Tensor, "f 4"]], count: int) -> Float[Te
         return identity_quaternion(count)
     left = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
     across = torch.stack([rotate(side, left) for side in sides]).mean(0)
-    half = 0.5 * torch.atan2(-across[:, 2], across[:, 0])
-    zero = torch.zeros_like(half)
-    return torch.stack((zero, half.sin(), zero, half.cos()), dim=-1)
+    return yaw_quaternion(torch.atan2(-across[:, 2], across[:, 0]))
 
 
 def _local(

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from muybridge.geometry.robust import robust_weight
+from muybridge.geometry.rotation import nearest_rotation
 
 __all__ = ["Bodies", "body_shape", "fit_bodies", "kabsch"]
 
@@ -52,10 +53,7 @@ def kabsch(
     world = torch.where(w > 0.0, points, 0.0)
     from_mean, to_mean = (w * shape).sum(1) / total, (w * world).sum(1) / total
     source, target = shape - from_mean.unsqueeze(1), world - to_mean.unsqueeze(1)
-    u, _, vt = torch.linalg.svd((w * target).mT @ source)
-    flip = torch.ones_like(to_mean)
-    flip[:, 2] = torch.sign(torch.linalg.det(u) * torch.linalg.det(vt))
-    rotation = (u * flip.unsqueeze(1)) @ vt
+    rotation = nearest_rotation((w * target).mT @ source)
     width = torch.linalg.eigvalsh((w * source).mT @ source / total.unsqueeze(-1))[:, 1]
     enough = ((weight > 0.0).sum(1) >= 3) & (width > FLAT**2)
     rotation = torch.where(enough[:, None, None], rotation, torch.nan)

@@ -30,7 +30,13 @@ from muybridge.capture.markers.sets import FULL_BODY, NEEDED, known_markers, pla
 from muybridge.capture.start import State, first_pose
 from muybridge.capture.threads import one_thread
 from muybridge.errors import InputError
-from muybridge.geometry.rotation import matrix_from_quaternion, rotate, slerp, unroll
+from muybridge.geometry.rotation import (
+    matrix_from_quaternion,
+    nearest_rotation,
+    rotate,
+    slerp,
+    unroll,
+)
 from muybridge.motion.body import Body, stature_from_spans, template
 from muybridge.motion.clip import Clip
 from muybridge.motion.contacts import detect, floor_height
@@ -215,10 +221,7 @@ def _carried(where: dict[str, Tensor], place: dict[str, Tensor], names: list[str
     world = torch.stack([where[n] for n in names], dim=1)
     rest = torch.stack([place[n] for n in names])
     source, target = rest.mean(0), world.mean(1)
-    u, _, vt = torch.linalg.svd((world - target[:, None]).mT.nan_to_num() @ (rest - source))
-    flip = torch.ones_like(target)
-    flip[:, 2] = torch.sign(torch.linalg.det(u) * torch.linalg.det(vt))
-    rotation = (u * flip.unsqueeze(1)) @ vt
+    rotation = nearest_rotation((world - target[:, None]).mT.nan_to_num() @ (rest - source))
     return _Carried(rotation, target - rotation @ source)
 
 
