@@ -32,7 +32,7 @@ from muybridge.files.missing import refuse_missing
 from muybridge.geometry.rotation import unroll
 from muybridge.motion.clip import Clip
 from muybridge.motion.skeleton import Skeleton
-from muybridge.motion.skin import Skin, body_skin, rest_positions
+from muybridge.motion.skin import Skin, body_skin
 
 __all__ = ["Interpolation", "read_glb", "write_glb"]
 
@@ -175,7 +175,7 @@ def _mesh(buffer: _Buffer, skin: Skin) -> tuple[dict[str, Any], list[dict[str, A
 def _skin(buffer: _Buffer, skeleton: Skeleton) -> dict[str, Any]:
     """Inverse bind matrices take the mesh into each joint's frame at rest: a translation."""
     inverse = np.tile(np.eye(4), (len(skeleton), 1, 1))
-    inverse[:, 3, :3] = -rest_positions(skeleton).numpy()  # glTF stores columns one after another
+    inverse[:, 3, :3] = -skeleton.rest_positions().numpy()  # glTF stores columns one by one
     joints = list(range(len(skeleton)))
     return {"joints": joints, "skeleton": 0, "inverseBindMatrices": buffer.add(inverse, "f4")}
 

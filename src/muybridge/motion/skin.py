@@ -18,7 +18,7 @@ from torch import Tensor
 
 from muybridge.motion.skeleton import Skeleton
 
-__all__ = ["Skin", "body_skin", "rest_positions", "skinned"]
+__all__ = ["Skin", "body_skin", "skinned"]
 
 SIDES = 14  # corners of a cross-section
 CAP_RINGS = 4  # rings of a rounded end
@@ -82,14 +82,6 @@ class _Piece(NamedTuple):
     triangles: Tensor  # (F, 3)
     joints: Tensor  # (V, 4)
     weights: Tensor  # (V, 4)
-
-
-def rest_positions(skeleton: Skeleton) -> Float[Tensor, "j 3"]:
-    """World position of each joint at rest, metres."""
-    positions = [skeleton.offsets[0]]
-    for joint, parent in enumerate(skeleton.parents[1:], start=1):
-        positions.append(positions[parent] + skeleton.offsets[joint])
-    return torch.stack(positions)
 
 
 def body_skin(skeleton: Skeleton) -> Skin:
