@@ -21,7 +21,7 @@ from torch import Tensor
 from muybridge.errors import InputError
 from muybridge.files.disk import read_bytes, writing
 
-__all__ = ["VERSION", "archive_kind", "read_archive", "write_archive"]
+__all__ = ["archive_kind", "read_archive", "write_archive"]
 
 T = TypeVar("T")
 Header = dict[str, Any]
