@@ -12,7 +12,6 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench._clock import best
 from muybridge.files.bvh import read_bvh, write_bvh, write_bvh_file
 from tests.motions import DATA
 
@@ -42,16 +42,6 @@ read = kilobytes("VmHWM") - before
 file.clip
 print(read, kilobytes("VmHWM") - before, kilobytes("VmHWM"))
 """
-
-
-def best(work: Callable[[], object], repeats: int = 5) -> float:
-    """Least CPU seconds of some runs."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
 
 
 def best_in_turns(works: Mapping[str, Callable[[], object]], repeats: int = 7) -> dict[str, float]:

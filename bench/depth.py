@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import scipy
 import torch
 from scipy.spatial import cKDTree
 
+from bench._clock import best
 from muybridge.capture.depth.backproject import backproject, ray_grid
 from muybridge.capture.depth.capsules import CapsuleBody, capsule_body, rest_shape
 from muybridge.capture.depth.contact import closest_capsule
@@ -44,21 +44,12 @@ from tests.depth_person import (
 )
 from tests.walker import WALK
 
+RUNS = 7
 JOINT_OF = {
     "shoulder": "Arm", "elbow": "ForeArm", "wrist": "Hand",
     "hip": "UpLeg", "knee": "Leg", "ankle": "Foot",
 }  # fmt: skip
 FRAMES = 60
-
-
-def best(work: Callable[[], object], repeats: int = 7) -> float:
-    """Least CPU seconds of some runs."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
 
 
 def camera(bearing: float) -> Cameras:
@@ -82,8 +73,8 @@ def back_projection() -> None:
     """All pixels of a picture, against cv2.depthTo3d."""
     one, depth = depth_camera(size=(640, 480)), torch.rand(480, 640, dtype=torch.float64) + 1.0
     grid, matrix, values = ray_grid(one), one.matrix[0].numpy(), depth.numpy()
-    ours = best(lambda: backproject(depth, grid))
-    theirs = best(lambda: cv2.depthTo3d(values, matrix))
+    ours = best(lambda: backproject(depth, grid), RUNS)
+    theirs = best(lambda: cv2.depthTo3d(values, matrix), RUNS)
     same = backproject(depth, grid).numpy() - cv2.depthTo3d(values, matrix)[..., :3]
     print(
         f"back-projection, 640x480: {1e3 * ours:.1f} ms, cv2.depthTo3d {1e3 * theirs:.1f} ms, "
@@ -118,8 +109,8 @@ def closest_points() -> None:
     def tree() -> np.ndarray:
         return cKDTree(surface(body, first)).query(cloud)[1]
 
-    ours = best(lambda: closest_capsule(scan.points, scan.views, *ends, body.radii))
-    theirs = best(tree)
+    ours = best(lambda: closest_capsule(scan.points, scan.views, *ends, body.radii), RUNS)
+    theirs = best(tree, RUNS)
     print(
         f"closest points, {len(cloud)} points, {len(body.radii)} capsules: {1e3 * ours:.2f} ms, "
         f"KD-tree of {60 * len(body.radii)} surface points, new for each pose {1e3 * theirs:.2f} "

@@ -11,9 +11,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import tempfile
-import time
 import warnings
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +19,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
+from bench._clock import best
 from muybridge.edit.graph import build_graph
 from muybridge.edit.graph_distance import clouds, distances, joint_weights, squared
 from muybridge.edit.graph_walk import hardest, random_route, shown
@@ -34,16 +33,6 @@ from tests.motions import DATA
 GAMES = ("idle", "run_forward", "walk60", "walk_and_turn_left", "walk_forward")
 WINDOW = 20  # frames
 NODES = 40  # of fairmotion, all compared with all
-
-
-def best(work: Callable[[], object], repeats: int) -> float:
-    """Least CPU seconds of some runs."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
 
 
 def walking(frames: int = 1200) -> Clip:

@@ -7,13 +7,12 @@ one thread, best of some runs. lmplz is not in the KenLM package, so its stored 
 from __future__ import annotations
 
 import importlib.util
-import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from bench._clock import best
 from muybridge.language.arpa import read_arpa, write_arpa
 from muybridge.language.corpus import encode, read_text, split_text
 from muybridge.language.ngram import NgramModel
@@ -25,16 +24,6 @@ from muybridge.language.vocabulary import collect
 
 DATA = Path(__file__).parents[1] / "../shared/data/text/arpa"
 QUERIES = 1_000_000
-
-
-def best(work: Callable[[], object], repeats: int = 5) -> float:
-    """Least CPU seconds of some runs."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
 
 
 def compare(kind: str, order: int) -> None:

@@ -7,26 +7,15 @@ table only, as theirs does; "path" also follows it back.
 from __future__ import annotations
 
 import importlib.util
-import time
-from collections.abc import Callable
 from importlib.metadata import version
 
 import numpy as np
 import torch
 
+from bench._clock import best
 from muybridge.edit.timewarp import accumulated, dtw, squared_costs
 
 SIZES = ((300, 400, 1), (2000, 2000, 1), (300, 400, 60), (1000, 1200, 60), (1000, 1200, 150))
-
-
-def best(work: Callable[[], object], repeats: int = 5) -> float:
-    """Least CPU seconds of some runs."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
 
 
 def main() -> None:
