@@ -52,8 +52,9 @@ def capture_depth(
     write_motion(out, capture.clip)
     show_findings(capture.findings)
     residual = capture.residual_m * 1e3
+    cameras = "one camera" if len(take.cameras) == 1 else f"{len(take.cameras)} cameras"
     say(
-        f"{len(take)} frames of {len(take.cameras)} camera(s); points to body: mean "
+        f"{len(take)} frames of {cameras}; points to body: mean "
         f"{float(residual.mean()):.1f} mm, worst frame {float(residual.max()):.1f} mm"
     )
     say(f"wrote {out}")

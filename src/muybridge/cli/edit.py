@@ -20,20 +20,23 @@ verb = tyro.conf.subcommand
 class Edit:
     """Edit motion: cut, join, blend, loop, retarget, and more; OUT may be one of the INs."""
 
-    verb: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[Resample, verb("resample")]
-        | Annotated[Cut, verb("cut")]
-        | Annotated[Join, verb("join")]
-        | Annotated[Mirror, verb("mirror")]
-        | Annotated[Blend, verb("blend")]
-        | Annotated[Timewarp, verb("timewarp")]
-        | Annotated[Loop, verb("loop")]
-        | Annotated[Smooth, verb("smooth")]
-        | Annotated[Retarget, verb("retarget")]
-        | Annotated[Pin, verb("pin")]
-        | Annotated[Fill, verb("fill")]
-        | Annotated[AlongPath, verb("path")]
-        | Annotated[Keys, verb("keys")]
+    verb: Annotated[
+        tyro.conf.OmitSubcommandPrefixes[
+            Annotated[Resample, verb("resample")]
+            | Annotated[Cut, verb("cut")]
+            | Annotated[Join, verb("join")]
+            | Annotated[Mirror, verb("mirror")]
+            | Annotated[Blend, verb("blend")]
+            | Annotated[Timewarp, verb("timewarp")]
+            | Annotated[Loop, verb("loop")]
+            | Annotated[Smooth, verb("smooth")]
+            | Annotated[Retarget, verb("retarget")]
+            | Annotated[Pin, verb("pin")]
+            | Annotated[Fill, verb("fill")]
+            | Annotated[AlongPath, verb("path")]
+            | Annotated[Keys, verb("keys")]
+        ],
+        tyro.conf.arg(name=""),  # its options stand with the others in --help
     ]
 
     def run(self) -> None:

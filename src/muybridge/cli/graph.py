@@ -96,9 +96,12 @@ class Walk:
 class Graph:
     """New motion from old: build a motion graph from clips, and walk on it."""
 
-    verb: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[Build, tyro.conf.subcommand("build")]
-        | Annotated[Walk, tyro.conf.subcommand("walk")]
+    verb: Annotated[
+        tyro.conf.OmitSubcommandPrefixes[
+            Annotated[Build, tyro.conf.subcommand("build")]
+            | Annotated[Walk, tyro.conf.subcommand("walk")]
+        ],
+        tyro.conf.arg(name=""),  # its options stand with the others in --help
     ]
 
     def run(self) -> None:

@@ -132,15 +132,18 @@ def _write_on(run: Any, wish: Generate, seed: int) -> str:
 class Lm:
     """Language models: train one on a text, measure it, have it write."""
 
-    verb: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[Train, tyro.conf.subcommand("train")]
-        | Annotated[Evaluate, tyro.conf.subcommand("eval")]
-        | Annotated[Generate, tyro.conf.subcommand("generate")]
-        | Annotated[Ladder, tyro.conf.subcommand("ladder")]
-        | Annotated[Count, tyro.conf.subcommand("count")]
-        | Annotated[Chinchilla, tyro.conf.subcommand("chinchilla")]
-        | Annotated[Import, tyro.conf.subcommand("import")]
-        | Annotated[Export, tyro.conf.subcommand("export")]
+    verb: Annotated[
+        tyro.conf.OmitSubcommandPrefixes[
+            Annotated[Train, tyro.conf.subcommand("train")]
+            | Annotated[Evaluate, tyro.conf.subcommand("eval")]
+            | Annotated[Generate, tyro.conf.subcommand("generate")]
+            | Annotated[Ladder, tyro.conf.subcommand("ladder")]
+            | Annotated[Count, tyro.conf.subcommand("count")]
+            | Annotated[Chinchilla, tyro.conf.subcommand("chinchilla")]
+            | Annotated[Import, tyro.conf.subcommand("import")]
+            | Annotated[Export, tyro.conf.subcommand("export")]
+        ],
+        tyro.conf.arg(name=""),  # its options stand with the others in --help
     ]
 
     def run(self) -> None:

@@ -91,9 +91,12 @@ class Label:
 class Text:
     """Texts: compare classifiers on labelled ones, label others."""
 
-    verb: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[Classify, tyro.conf.subcommand("classify")]
-        | Annotated[Label, tyro.conf.subcommand("label")]
+    verb: Annotated[
+        tyro.conf.OmitSubcommandPrefixes[
+            Annotated[Classify, tyro.conf.subcommand("classify")]
+            | Annotated[Label, tyro.conf.subcommand("label")]
+        ],
+        tyro.conf.arg(name=""),  # its options stand with the others in --help
     ]
 
     def run(self) -> None:
