@@ -116,6 +116,11 @@ def test_times_out_of_range(graph: MotionGraph, seconds: float) -> None:
         random_route(graph, seconds)
 
 
+def test_a_seed_is_not_negative(graph: MotionGraph) -> None:
+    with pytest.raises(InputError, match="seed of 0 or more"):
+        random_route(graph, 1.0, -1)
+
+
 def test_recorded_walks_are_no_rougher_than_the_recordings() -> None:
     """60 s from seeds 0 to 4: joint accelerations up to 1.06 of the largest in the clips used."""
     library = library_from_clips(recorded())

@@ -72,6 +72,8 @@ def test_what_cannot_loop_is_named() -> None:
         LoopOptions(share=1.5)
     with pytest.raises(InputError, match="one round"):
         repeat(walker(60), 0)
+    with pytest.raises(InputError, match="1,000,000 frames"):
+        repeat(walker(60), 100_000_000)
 
 
 def test_gradients_flow() -> None:

@@ -245,6 +245,7 @@ def test_flags_go_with_their_joints() -> None:
     [
         ("[1]", "JSON object of names"),
         ("{", "JSON file with joint names"),
+        ("[" * 100_000, "JSON file with joint names"),
         ('{"LeftHand": 3}', "JSON object of names"),
         ('{"LeftHand": "nobody"}', "check the spelling"),
     ],

@@ -88,13 +88,15 @@ def random_route(graph: MotionGraph, seconds: float, seed: int = 0) -> Route:
     """A walk of some length that takes any transition it can reach with the same chance.
 
     Raises:
-        InputError: If the graph has no core, or the time is not positive.
+        InputError: If the graph has no core, the time is not positive, or the seed is negative.
     """
     if not 0.0 < seconds <= LONGEST:
         raise InputError(
             f"expected a time above 0 seconds and up to {LONGEST:g}, got {seconds}; "
             "give --seconds 60"
         )
+    if seed < 0:
+        raise InputError(f"expected a seed of 0 or more, got {seed}; give --seed 0")
     rng = np.random.default_rng(seed)
     usable, length = graph.usable, graph.length
     wanted = max(1, round(seconds * graph.library.fps))

@@ -107,7 +107,7 @@ def read_map(path: Path) -> dict[str, Pair]:
     advice = 'write {"joint of the target": "joint of the source"}'
     try:
         words = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"expected a JSON file with joint names, got {path} ({error}); {advice}"
         ) from None

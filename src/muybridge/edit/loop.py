@@ -34,6 +34,7 @@ __all__ = ["LoopOptions", "closure", "loop", "repeat"]
 
 ROUNDS = 40  # offsets of rotations do not quite add up; each round leaves a small part of the error
 CLOSED = 1e-11
+MOST_FRAMES = 1_000_000  # nearly five hours at 60 a second
 
 
 @dataclass(frozen=True)
@@ -151,9 +152,16 @@ def repeat(clip: Clip, times: int) -> Clip:
     Args:
         clip: From `loop`: its last frame is its first, moved on, and is played once.
         times: Rounds, at least one.
+    Raises:
+        InputError: If there are no rounds, or too many to hold.
     """
     if times < 1:
         raise InputError(f"expected at least one round, got {times}; give 2 or more")
+    if times * len(clip) > MOST_FRAMES:
+        raise InputError(
+            f"expected rounds of at most {MOST_FRAMES:,} frames in all, got {times:,} of "
+            f"{len(clip)}; give fewer --times"
+        )
     whole = clip
     for _ in range(times - 1):
         angle, floor = yaw(whole.rotations[-1, 0]), whole.root[-1, [0, 2]]

@@ -213,7 +213,7 @@ class MotionEditor:
             try:
                 path = self.desk.save(Path(self.target.value.strip()).expanduser())
                 self._say(f"Saved as {path}.")
-            except (InputError, OSError) as error:
+            except (ValueError, RuntimeError, OSError) as error:  # also what Path says of names
                 self._say(f"Not saved: {error}")
 
     def _say(self, sentence: str) -> None:

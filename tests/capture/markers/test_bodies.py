@@ -1,12 +1,14 @@
 """Rigid bodies: parity with scipy and with our own alignment, hidden and displaced markers."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from muybridge.capture.markers.bodies import body_shape, fit_bodies, kabsch
+from muybridge.errors import InputError
 from muybridge.geometry.rigid import align
 from muybridge.geometry.rotation import matrix_from_rotvec
 
@@ -78,3 +80,8 @@ def test_the_shape_is_found_although_never_all_are_seen() -> None:
         (found.unsqueeze(0) - found.unsqueeze(1)).norm(dim=-1), truth, atol=1e-6, rtol=0.0
     )
     assert float(fit_bodies(found, points).residual.nan_to_num(0.0).max()) < 1e-6
+
+
+def test_markers_in_one_place_have_no_shape() -> None:
+    with pytest.raises(InputError, match="markers that stand apart"):
+        body_shape(torch.zeros(10, 4, 3, dtype=torch.float64))

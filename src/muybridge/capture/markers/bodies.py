@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from muybridge.errors import InputError
 from muybridge.geometry.robust import robust_weight
 from muybridge.geometry.rotation import nearest_rotation
 
@@ -95,6 +96,8 @@ def body_shape(points: Float[Tensor, "t m 3"]) -> Float[Tensor, "m 3"]:
         points: World frame, metres; NaN where unseen; every two markers are seen together sometime.
     Returns:
         Places in a frame of the body whose origin is the mean of the markers, metres.
+    Raises:
+        InputError: If the markers lie on a line or in one place.
     """
     distance = (points.unsqueeze(2) - points.unsqueeze(1)).norm(dim=-1).nanmedian(dim=0).values
     count = len(distance)
@@ -106,6 +109,11 @@ def body_shape(points: Float[Tensor, "t m 3"]) -> Float[Tensor, "m 3"]:
     shape = shape if costs[0] <= costs[1] else mirrored
     for _ in range(REFINEMENTS):
         found = fit_bodies(shape, points)
+        if not bool(found.rotation.isfinite().any()):
+            raise InputError(
+                f"expected markers that stand apart, got {count} of one segment in one place or on "
+                "a line; check their labels and unit"
+            )
         arms = points - found.translation.unsqueeze(1)
         shape = (arms @ found.rotation).nanmedian(dim=0).values
         shape = shape - shape.mean(0)
