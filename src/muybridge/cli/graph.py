@@ -16,7 +16,7 @@ class Build:
     """Find where the clips of a folder may change into one another."""
 
     clips: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Folder of motion files of one skeleton."""
+    """Folder of motion files (.bvh, .glb, .npz) of one skeleton."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("graph.npz")
     """File to write."""
     threshold: float = 0.12

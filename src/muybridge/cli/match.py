@@ -16,7 +16,7 @@ class Match:
     """Follow a path on the floor with recorded clips: no network, no training."""
 
     clips: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Folder of motion files of one skeleton."""
+    """Folder of motion files (.bvh, .glb, .npz) of one skeleton."""
     path: Path
     """JSON: [[x, z], ...] in metres, or {"points": [[x, z], ...], "times": [seconds, ...]}."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("match.bvh")
