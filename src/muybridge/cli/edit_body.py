@@ -155,6 +155,9 @@ class Fill:
         holes = unknown(clip, self.again)
         write_out(self.out, fill(clip, self.method, self.again))
         share, longest = 100.0 * float(holes.float().mean()), longest_gap(holes) / clip.fps
+        if share == 0.0:
+            say("nothing was missing")
+            return
         say(f"filled {share:.1f} % of all joints' frames; the longest gap was {longest:.2f} s")
 
 

@@ -13,6 +13,9 @@ from muybridge.cli.edit_files import In, Ins, Out, read_alike, read_one, write_o
 __all__ = ["Blend", "Cut", "Join", "Loop", "Resample", "Timewarp"]
 
 
+FAR_APART = 0.35  # radians between the ends of a clip: bent so far, feet leave the ground
+
+
 @dataclass(frozen=True)
 class Resample:
     """Change the frame rate, keep the motion."""
@@ -184,3 +187,5 @@ class Loop:
         rounds = repeat(closed, self.times)
         write_out(self.out, rounds.frames(0, len(rounds) - 1) if self.drop_last else rounds)
         say(f"ends were {57.29578 * before:.1f} degrees apart, now {57.29578 * after:.1g}")
+        if before > FAR_APART:
+            say("that is far: cut the clip to whole rounds first, such as two strides")

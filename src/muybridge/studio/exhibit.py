@@ -14,6 +14,7 @@ from torch import Tensor
 
 from muybridge.capture.take import PersonTake, Take
 from muybridge.errors import InputError
+from muybridge.files.convert import SUFFIXES
 from muybridge.motion.clip import Clip
 from muybridge.motion.keypoints import Keypoints
 from muybridge.motion.kinematics import forward_clip
@@ -21,10 +22,9 @@ from muybridge.motion.markers import Markers
 from muybridge.studio.measures import residuals
 from muybridge.studio.playback import floor_m, nearest_markers
 
-__all__ = ["SUFFIXES", "Exhibit", "Figure", "exhibit_clip", "exhibit_markers", "exhibit_take",
+__all__ = ["Exhibit", "Figure", "exhibit_clip", "exhibit_markers", "exhibit_take",
            "open_exhibit"]  # fmt: skip
 
-SUFFIXES = (".bvh", ".glb", ".c3d", ".trc")
 FLOOR_QUANTILE = 0.02
 
 
