@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +149,12 @@ def test_damaged_files_read_or_are_refused(
     except InputError:
         return
     assert len(markers) == 2
+
+
+def test_a_clip_without_unit_quaternions_is_damaged(tmp_path: Path) -> None:
+    clip = random_clip(3)
+    save_clip(tmp_path / "a.npz", replace(clip, rotations=0.0 * clip.rotations))
+    with pytest.raises(InputError, match="expected unit quaternions"):
+        load_clip(tmp_path / "a.npz")
+    save_clip(tmp_path / "b.npz", replace(clip, rotations=float("nan") * clip.rotations))
+    assert bool(load_clip(tmp_path / "b.npz").rotations.isnan().all())

@@ -151,9 +151,11 @@ def test_without_videos_there_is_nothing_to_trace(tmp_path: Path) -> None:
         open_tracing(session)
     (session / "videos").mkdir()
     write_videos(synthetic_take(frame_count=4), session / "videos")
-    (session / TRACING_FILE).write_text('[{"camera": 1}]')
-    with pytest.raises(InputError, match=r"tracing\.json"):
-        open_tracing(session)
+    elsewhere = '[{"camera": "cam9", "frame": 0, "person": 0, "joint": "nose", "x": 1, "y": 1}]'
+    for text in ('[{"camera": 1}]', elsewhere):
+        (session / TRACING_FILE).write_text(text)
+        with pytest.raises(InputError, match=r"tracing\.json"):
+            open_tracing(session)
 
 
 def ask(address: str, path: str, body: object = None, **headers: str) -> object:

@@ -21,6 +21,7 @@ __all__ = [
     "load_clip", "load_learned", "load_markers", "save_clip", "save_learned", "save_markers",
 ]  # fmt: skip
 
+UNIT = 1e-3  # of a quaternion's length: more, and it is none
 CLIP_TENSORS = {
     "rotations": "tj4", "root": "t3", "translations": "tj3", "position_std": "tj",
     "contacts": "tj", "filled": "tj",
@@ -95,6 +96,11 @@ def _clip(header: dict[str, Any], tensors: dict[str, Tensor]) -> Clip:
     end_sites = tuple(bool(flag) for flag in header["end_sites"])
     offsets: Any = _fields(tensors, {"offsets": "j3"}, sizes)["offsets"]
     fields: dict[str, Any] = _fields(tensors, CLIP_TENSORS, sizes)
+    apart = (fields["rotations"].norm(dim=-1) - 1.0).abs()  # NaN, a missing pose, is not apart
+    if bool((apart > UNIT).any()):
+        raise ValueError(
+            f"expected unit quaternions, got one {float(apart.nan_to_num().max()):g} off"
+        )
     return Clip(
         skeleton=Skeleton(names, parents, offsets, end_sites),
         fps=float(header["fps"]),

@@ -386,7 +386,8 @@ def _correction(entry: Any, number: int, path: Path) -> Correction:
             f"expected camera, frame, person, joint, x and y (numbers, or null for both) in "
             f"correction {number} of {path}, got {json.dumps(entry)[:80]}; fix it"
         )
-    return Correction(**entry)
+    pixels = {axis: None if entry[axis] is None else float(entry[axis]) for axis in ("x", "y")}
+    return Correction(**{**entry, **pixels})
 
 
 def _is_pixel(value: Any) -> bool:

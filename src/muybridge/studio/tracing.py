@@ -78,7 +78,10 @@ class Tracing:
         known = read_corrections(source.file) if source.file.is_file() else ()
         self._edits: dict[Place, Correction] = {edit.place: edit for edit in known}
         for edit in known:
-            self._check(edit)
+            try:
+                self._check(edit)
+            except InputError as error:
+                raise InputError(f"{source.file}: {error}") from None
         self._done: list[tuple[Place, Correction | None]] = []  # what stood there before
         self._undone: list[tuple[Place, Correction | None]] = []
 
