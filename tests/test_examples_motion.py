@@ -74,11 +74,11 @@ def test_ik_pose(here: Run, tmp_path: Path) -> None:
 
 
 def test_pin_feet_and_retarget(here: Run, tmp_path: Path) -> None:
-    for name, before in (("pin_feet", "before"), ("retarget", "orientations alone")):
-        slid = {k: numbers(v)[0] for k, v in rows(here(f"{name}.py", tmp_path)).items()}
+    for name, before in (("pin_feet.py", "before"), ("retarget.py", "orientations alone")):
+        slid = {k: numbers(v)[0] for k, v in rows(here(name, tmp_path)).items()}
         assert max(slid.values()) == slid[before] > 3.0
         assert min(slid.values()) < 0.2 * slid[before]
-        drew(tmp_path, name)
+        drew(tmp_path, name.removesuffix(".py"))
 
 
 def test_timewarp_blend(here: Run, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_many_of_one_are_that_one_and_two_are_a_blend() -> None:
     assert torch.allclose(same.root, a.root, atol=1e-12)
     two = blend_many([a, b], torch.tensor([3.0, 1.0]))
     assert torch.allclose(two.root, blend(a, b, 0.25).root, atol=1e-9)
-    with pytest.raises(InputError, match="one weight for each"):
+    with pytest.raises(InputError, match="weight for each"):
         blend_many([a, b], torch.tensor([1.0]))
 
 

@@ -315,7 +315,7 @@ class Studio:
                     frustum.image = image
 
 
-def set_value(handle: Any, value: float | int) -> None:
+def set_value(handle: Any, value: float | int | str) -> None:
     """Move a control; its callbacks run. (viser's annotations say read-only, its code does not.)"""
     handle.value = value
 
