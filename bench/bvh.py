@@ -22,26 +22,13 @@ import numpy as np
 
 from bench._clock import best
 from muybridge.files.bvh import read_bvh, write_bvh, write_bvh_file
+from tests import bvh_memory
 from tests.motions import DATA
 
 CLIPS = {"fixed": "games105/motion.bvh", "mixed": "pybvh/cmu_12_01_walk.bvh"}
 MEGABYTES = 10
 READS = 15  # with 7 the ratio of a busy machine still changes by a tenth
 LONG = 150_000
-PEAK = """
-import sys
-from pathlib import Path
-from muybridge.files.bvh import read_bvh
-Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew here
-def kilobytes(word):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(word)).split()[1])
-before = kilobytes("VmRSS")
-file = read_bvh(Path(sys.argv[1]))
-read = kilobytes("VmHWM") - before
-file.clip
-print(read, kilobytes("VmHWM") - before, kilobytes("VmHWM"))
-"""
 
 
 def best_in_turns(works: Mapping[str, Callable[[], object]], repeats: int = 7) -> dict[str, float]:
@@ -136,7 +123,7 @@ def memory(path: Path) -> None:
     write_bvh_file(path, replace(file, values=values))
     del values
     done = subprocess.run(
-        [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True
+        [sys.executable, bvh_memory.__file__, str(path)], capture_output=True, text=True, check=True
     )
     size = path.stat().st_size / 1e6
     read, clip, whole = (int(word) * 1024 / 1e6 for word in done.stdout.split())
